@@ -1,0 +1,52 @@
+"""jupyter_green: the energy of every notebook cell, beside its accuracy.
+
+In a notebook::
+
+    %load_ext jupyter_green
+
+From then on every cell is tracked silently; ``%%energy`` shows one, ``%green`` all. In Python,
+with or without a notebook: :func:`log`, :func:`measure`, :func:`session`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "__version__",
+    "load_ipython_extension",
+    "log",
+    "measure",
+    "session",
+    "unload_ipython_extension",
+]
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+    from jupyter_green.api import log, measure, session
+
+
+def load_ipython_extension(ipython: InteractiveShell) -> None:
+    """``%load_ext jupyter_green``: begin a session and track every cell."""
+    from jupyter_green.notebook.extension import load  # noqa: PLC0415  (only in a notebook)
+
+    load(ipython)
+
+
+def unload_ipython_extension(ipython: InteractiveShell) -> None:
+    """``%unload_ext jupyter_green``: end the session and leave no trace."""
+    from jupyter_green.notebook.extension import unload  # noqa: PLC0415
+
+    unload(ipython)
+
+
+def __getattr__(name: str) -> Any:
+    # The package is imported by the recorder, too, which needs none of this.
+    if name in ("log", "measure", "session"):
+        from jupyter_green import api  # noqa: PLC0415
+
+        return getattr(api, name)
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -1,0 +1,55 @@
+"""What can be set, as a frozen value that travels from the kernel to its recorder.
+
+The traitlets face of these settings (configuration files, ``%config``) is
+:mod:`jupyter_green.configurable`; the recorder needs only the values.
+"""
+
+from __future__ import annotations
+
+from msgspec import Struct
+
+
+class Settings(Struct, frozen=True, kw_only=True):
+    """The settings in force for one session. Defaults are those of a local machine."""
+
+    data_dir: str
+    """Directory that holds ``sessions/`` (the journals) and ``running/``."""
+
+    sysfs_root: str = "/sys"
+    """Where sysfs is mounted; containers often mount the host's as ``/host/sys``."""
+
+    procfs_root: str = "/proc"
+    """Where procfs is mounted."""
+
+    place: str | None = None
+    """Country as ISO 3166-1 code or English name; None: CO2 is not computed."""
+
+    pue: float = 1.0
+    """Power usage effectiveness of the place where the machine stands (1.0: no overhead)."""
+
+    price_per_kwh: float | None = None
+    """Price of a kilowatt-hour in ``currency``; None: no cost is shown."""
+
+    currency: str = "EUR"
+    """Currency of ``price_per_kwh``."""
+
+    cpu_idle_w: float | None = None
+    """Watts of the idle CPU, for the model; None: from the machine or the table."""
+
+    cpu_max_w: float | None = None
+    """Watts of the fully busy CPU, for the model; None: from the machine or the table."""
+
+    calibration: float = 1.0
+    """Factor from a wall meter that multiplies modelled watts."""
+
+    project: str | None = None
+    """Tag under which sessions are added up."""
+
+    keep_source: bool = False
+    """Keep the whole source of each cell in the journal (else first line and hash)."""
+
+    idle_interval_s: float = 1.0
+    """Seconds between two samples while no cell runs."""
+
+    busy_interval_s: float = 0.1
+    """Seconds between two samples while a cell runs."""
