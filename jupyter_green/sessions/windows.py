@@ -1,0 +1,89 @@
+"""Windows on the stream while they are open: what the fold needs to close them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+from jupyter_green.events import CellStarted, CounterInfo, SpanStarted
+from jupyter_green.sessions.bound import Errors, lag_bound_uj
+from jupyter_green.sessions.model import Energy
+
+
+@dataclass
+class Account:
+    """Energy that one owner of the time line has gathered. Whole microjoules only."""
+
+    uj: dict[str, int] = field(default_factory=dict)
+    by_period: dict[int, int] = field(default_factory=dict)
+    seconds: float = 0.0
+
+    def add(self, uj: Mapping[str, int]) -> None:
+        for counter, energy_uj in uj.items():
+            self.uj[counter] = self.uj.get(counter, 0) + energy_uj
+
+    def absorb(self, other: Account) -> None:
+        """Add another account to this one."""
+        self.add(other.uj)
+        self.seconds += other.seconds
+        for period, energy_uj in other.by_period.items():
+            self.by_period[period] = self.by_period.get(period, 0) + energy_uj
+
+
+@dataclass
+class Window:
+    """An open cell or span: what the counters said when it began."""
+
+    began: CellStarted | SpanStarted
+    at_start: dict[str, int]
+    error_uj: Errors
+    period_totals: list[int]
+    missing: set[str]
+    account: Account | None = None
+    """Set for the cell that owns the time line; other windows are plain differences."""
+
+    def flag(self, counters: Iterable[str]) -> None:
+        self.missing.update(counters)
+
+    def differences(self, now: Mapping[str, int]) -> dict[str, int]:
+        """Microjoules since the start, for the counters that were read then and since."""
+        if self.account is not None:
+            return {**dict.fromkeys(self.at_start, 0), **self.account.uj}
+        return {
+            counter: max(0, now[counter] - uj)
+            for counter, uj in self.at_start.items()
+            if counter in now
+        }
+
+    def by_period(self, now: list[int]) -> dict[int, int]:
+        """Counted microjoules since the start, split by carbon intensity."""
+        if self.account is not None:
+            return dict(self.account.by_period)
+        start = self.period_totals + [0] * (len(now) - len(self.period_totals))
+        return {
+            period: after - before
+            for period, (before, after) in enumerate(zip(start, now, strict=True))
+            if after != before
+        }
+
+
+def energy_of(
+    uj: dict[str, int],
+    counters: Mapping[str, CounterInfo],
+    missing: Iterable[str],
+    errors: tuple[Errors, Errors],
+    by_period: dict[int, int],
+) -> Energy:
+    """Put total, bound and provenance on the energy of a window."""
+    counted = {name: e for name, e in uj.items() if name in counters and counters[name].counted}
+    lag_uj = lag_bound_uj(counted, counters, errors)
+    band_uj = sum(counters[name].band * energy_uj for name, energy_uj in counted.items())
+    return Energy(
+        uj=uj,
+        total_uj=sum(counted.values()) if counted else None,
+        lag_uj=lag_uj,
+        bound_uj=lag_uj + band_uj,
+        missing=tuple(sorted(c for c in missing if c in counters and counters[c].counted)),
+        provenance=tuple(sorted({counters[name].provenance for name in counted})),
+        by_period=by_period,
+    )
