@@ -1,0 +1,1 @@
+"""Energy sources: one file for each, behind one small Protocol (``counter.py``)."""

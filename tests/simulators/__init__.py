@@ -1,0 +1,1 @@
+"""Simulated sensors with a known truth: what the tests measure instead of real hardware."""
