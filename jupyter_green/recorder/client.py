@@ -1,0 +1,334 @@
+"""The kernel's side of the recorder: sends marks, never waits, survives the recorder's death.
+
+A mark costs a few microseconds: two looks at the clock, one ``pread`` a counter, one line of
+JSON, one write to a pipe. Marks stay in a bounded ring until the journal has them, and are
+sent again to a new recorder when the old one dies.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+import threading
+import time
+import weakref
+from collections import deque
+from pathlib import Path
+
+import msgspec
+
+from jupyter_green.clock import Clock
+from jupyter_green.events import AnyEvent
+from jupyter_green.recorder import wire
+from jupyter_green.recorder.inline import Inline
+from jupyter_green.sources.counter import Detection
+
+RING = 20_000
+"""Marks that are kept until they are acknowledged."""
+SPREAD_NS = 200_000
+"""Readings that took longer than this between two looks at the clock are taken again ..."""
+TRIES = 3
+"""... at most so often; the narrowest one counts, with a wider bound."""
+RESTARTS = 5
+RESTART_WINDOW_S = 60.0
+"""A recorder that dies more often than this is not started again; cells keep their two
+boundary readings, without samples in between."""
+
+
+PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
+BOOT = (
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from jupyter_green.recorder.process import main; sys.exit(main())"
+)
+"""The kernel may have found the package on a path of its own. At the end of the path it is
+found as well, and shadows nothing of the standard library."""
+
+
+class Client:
+    """One session's connection to its recorder process."""
+
+    def __init__(self, hello: wire.Hello, detection: Detection, clock: Clock) -> None:
+        self.problem = ""
+        """What went wrong with the recorder, in one sentence; empty while all is well."""
+        self._hello = hello
+        self._detection = detection
+        self._clock = clock
+        self._lock = threading.Lock()
+        self._n = 0
+        self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
+        self._outbox = bytearray()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._pipe = -1
+        self._inline: Inline | None = None
+        self._ready = False
+        self._closed = False
+        self._starts: deque[float] = deque(maxlen=RESTARTS + 1)
+        self._requests = 0
+        self._pending: set[int] = set()
+        self._answers: dict[int, wire.CaughtUp] = {}
+        self._answered = threading.Condition()
+        _forget_in_children(self)
+        self._start(hello)
+
+    # --- marks ---
+
+    def mark(self, event: AnyEvent) -> int:
+        """Stamp an event now. Returns the mark's number; 0 after ``close`` and in a fork."""
+        with self._lock:
+            if self._closed:
+                return 0
+            self._n += 1
+            t_ns, spread_ns, raw = self._read()
+            mark = wire.Mark(self._n, t_ns, spread_ns, raw, event)
+            if self._inline is not None:
+                self._inline.on_mark(mark)
+                return self._n
+            line = wire.encode(mark)
+            self._ring.append((self._n, line))
+            self._send(line)
+            return self._n
+
+    def _read(self) -> tuple[int, int, dict[str, int]]:
+        """Time and the readings taken at it, as close together as the machine allows."""
+        now_ns = self._clock.now_ns
+        # Until the recorder samples, nobody else reads the slower counters.
+        everything = not self._ready
+        best: tuple[int, int, dict[str, int]] | None = None
+        for _ in range(TRIES):
+            before_ns = now_ns()
+            raw: dict[str, int] = {}
+            for source in self._detection.sources:
+                if source.in_place or everything:
+                    raw.update(source.read(before_ns))
+            spread_ns = now_ns() - before_ns
+            if best is None or spread_ns < best[1]:
+                best = (before_ns + spread_ns // 2, spread_ns, raw)
+            if spread_ns < SPREAD_NS or everything:
+                break
+        assert best is not None
+        return best
+
+    def _send(self, line: bytes) -> None:
+        """Write without waiting; what does not fit goes with the next mark."""
+        self._outbox += line
+        try:
+            while self._outbox:
+                written = os.write(self._pipe, self._outbox)
+                del self._outbox[:written]
+        except BlockingIOError:
+            return
+        except OSError:
+            self._outbox.clear()  # it has died; the listener starts another from the ring
+
+    # --- questions ---
+
+    def catch_up(self, timeout_s: float) -> wire.CaughtUp | None:
+        """Wait until the journal holds every mark so far; None if no answer came in time."""
+        if self._inline is not None:
+            return self._inline.catch_up(timeout_s)
+        with self._lock:
+            if self._closed:
+                return None
+            self._requests += 1
+            request = self._requests
+            self._pending.add(request)
+            self._send(wire.encode(wire.CatchUp(request)))
+        try:
+            return self._await(request, timeout_s)
+        finally:
+            self._pending.discard(request)
+
+    def _await(self, request: int, timeout_s: float) -> wire.CaughtUp | None:
+        deadline = time.monotonic() + timeout_s
+        with self._answered:
+            while request not in self._answers:
+                left_s = deadline - time.monotonic()
+                if left_s <= 0 or self._closed or self._inline is not None:
+                    return None
+                self._answered.wait(min(left_s, 0.05))
+                self._push()
+            return self._answers.pop(request)
+
+    def _push(self) -> None:
+        """Send what the pipe did not take before, while somebody waits for it."""
+        with self._lock:
+            if self._outbox and not self._closed:
+                self._send(b"")
+
+    # --- the recorder process ---
+
+    def _start(self, hello: wire.Hello) -> None:
+        """Start a recorder and send it every mark that no journal has acknowledged."""
+        self._starts.append(time.monotonic())
+        try:
+            process = subprocess.Popen(
+                # -P: a random.py in the user's working directory is not for the recorder.
+                [sys.executable, "-P", "-c", BOOT, PACKAGE_ROOT],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                bufsize=0,
+                start_new_session=True,
+            )
+        except OSError as error:
+            self._go_inline(f"no recorder process could be started: {error}")
+            return
+        assert process.stdin is not None
+        pipe = process.stdin.fileno()
+        with contextlib.suppress(OSError, AttributeError):
+            os.set_blocking(pipe, False)
+        with self._lock:
+            self._process, self._pipe = process, pipe
+            self._ready = False
+            self._outbox.clear()
+            self._send(wire.encode(hello))
+            for _, line in self._ring:
+                self._send(line)
+            for request in sorted(self._pending):
+                self._send(wire.encode(wire.CatchUp(request)))
+        threading.Thread(
+            target=self._listen, args=(process,), name="jupyter_green", daemon=True
+        ).start()
+
+    def _listen(self, process: subprocess.Popen[bytes]) -> None:
+        """Take acknowledgements and answers until the recorder ends."""
+        assert process.stdout is not None
+        wire.read_lines(process.stdout.fileno(), self._handle_line)
+        process.stdout.close()
+        status = _reap(process)
+        if not self._closed and process is self._process:
+            self._replace(status)
+
+    def _handle_line(self, line: bytes) -> None:
+        try:
+            message = wire.decode_for_kernel(line)
+        except msgspec.DecodeError:
+            return  # torn by the recorder's death; what matters comes again
+        match message:
+            case wire.Ack():
+                self._acknowledged(message.n)
+            case wire.Ready():
+                self._ready = True
+                with self._lock:
+                    if self._outbox and not self._closed:
+                        self._send(b"")
+            case wire.CaughtUp():
+                with self._answered:
+                    if message.request in self._pending:
+                        self._answers[message.request] = message
+                        self._answered.notify_all()
+            case wire.Failed():
+                self.problem = f"the recorder failed: {message.reason.splitlines()[-1]}"
+
+    def _acknowledged(self, n: int) -> None:
+        with self._lock:
+            while self._ring and self._ring[0][0] <= n:
+                self._ring.popleft()
+
+    def _replace(self, status: int | None) -> None:
+        """The recorder died: start another, unless it dies again and again."""
+        self._ready = False
+        how = f"exit status {status}" if status is None or status >= 0 else f"signal {-status}"
+        now_s = time.monotonic()
+        if len(self._starts) > RESTARTS and now_s - self._starts[0] < RESTART_WINDOW_S:
+            self._go_inline(
+                f"the recorder died {RESTARTS} times in {RESTART_WINDOW_S:.0f} s ({how})"
+            )
+            return
+        hello = msgspec.structs.replace(self._hello, restart=f"the recorder died ({how})")
+        self._start(hello)
+
+    def _go_inline(self, reason: str) -> None:
+        """No recorder: the kernel completes and writes its own marks."""
+        self.problem = f"{reason}; cells are measured at their boundaries only"
+        with self._lock:
+            if self._closed:
+                return
+            # Asking the kernel's own process to read everything costs it a little time.
+            self._ready = False
+            self._inline = Inline(self._hello, self._detection, self._clock, self.problem)
+            for _, line in self._ring:
+                mark = wire.decode_for_recorder(line)
+                assert isinstance(mark, wire.Mark)
+                self._inline.on_mark(mark)
+            self._ring.clear()
+
+    # --- the end ---
+
+    def close(self, timeout_s: float = 1.0) -> None:
+        """Let the recorder write the rest and end. The last mark must be session_ended."""
+        deadline = time.monotonic() + timeout_s
+        if self._inline is not None:
+            self._inline.close(timeout_s)
+        else:
+            self._hand_in(deadline)
+        with self._lock:
+            self._closed = True
+            process, self._process = self._process, None
+        if process is not None:
+            _let_go(process, max(0.1, deadline - time.monotonic()))
+        self._detection.close()
+
+    def _hand_in(self, deadline: float) -> None:
+        """Wait until the last marks are in the pipe of a living recorder."""
+        while time.monotonic() < deadline:
+            with self._lock:
+                if not self._outbox and self._process is not None:
+                    # A recorder that died unseen would take the marks with it.
+                    if self._process.poll() is None or not self._ring:
+                        return
+                else:
+                    self._send(b"")
+            time.sleep(0.005)
+
+    def disown(self) -> None:
+        """In a forked child: the recorder belongs to the parent."""
+        self._lock = threading.Lock()
+        self._answered = threading.Condition()
+        self._closed = True
+        process, self._process = self._process, None
+        if process is not None:
+            process.returncode = 0  # not ours to wait for
+            for pipe in (process.stdin, process.stdout):
+                # Closing the descriptors only: the file objects may be locked by the
+                # parent's listener thread, which does not exist here.
+                with contextlib.suppress(OSError, ValueError):
+                    if pipe is not None:
+                        os.close(pipe.fileno())
+
+
+def _reap(process: subprocess.Popen[bytes]) -> int | None:
+    """Exit status of a recorder whose output has ended; None if it does not end."""
+    try:
+        return process.wait(2.0)
+    except subprocess.TimeoutExpired:
+        return None
+
+
+def _let_go(process: subprocess.Popen[bytes], timeout_s: float) -> None:
+    """Close the pipe to a recorder that ends by itself, perhaps (on a slow disk) after us."""
+    assert process.stdin is not None
+    with contextlib.suppress(OSError):
+        process.stdin.close()
+    try:
+        process.wait(timeout_s)
+    except subprocess.TimeoutExpired:
+        process.returncode = 0  # it is on its own; no warning about it at our exit
+
+
+_clients: weakref.WeakSet[Client] = weakref.WeakSet()
+
+
+def _forget_in_children(client: Client) -> None:
+    _clients.add(client)
+
+
+def _disown_all() -> None:
+    for client in list(_clients):
+        client.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown_all)

@@ -1,0 +1,249 @@
+"""The recorder process: ``python -m jupyter_green.recorder.process``.
+
+Standard input brings marks, standard output takes acknowledgements. It lives in an OS session
+of its own, because Jupyter kills a kernel's whole process group. It ends when the kernel says
+goodbye or dies; a closed pipe alone does not tell, since forked workers of the kernel keep the
+pipe open, so the kernel's process is watched as well.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import select
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections import deque
+from collections.abc import Iterator
+from pathlib import Path
+from queue import Empty, SimpleQueue
+
+import msgspec
+
+from jupyter_green.clock import Clock, SystemClock
+from jupyter_green.processes import is_alive
+from jupyter_green.recorder import wire
+from jupyter_green.recorder.attribution import CpuMeter
+from jupyter_green.recorder.journal import Journal
+from jupyter_green.recorder.presence import Presence
+from jupyter_green.recorder.sampling import Sampler
+from jupyter_green.sessions.fold import Fold
+from jupyter_green.sources.detect import detect
+
+LOOK_AROUND_S = 5.0
+"""Seconds between two looks for other sessions."""
+SETTLE_S = 1.0
+"""A question waits so long for the disk before it is answered without."""
+CLOSE_S = 20.0
+"""So long a full or slow disk is tried again after the session's end."""
+LAST_WORDS_S = 0.03
+"""After the kernel's death the pipe is read for so long: its last marks are in there."""
+WATCH_S = 0.25
+"""Where the kernel's death makes no sound, it is looked for this often."""
+
+
+class Gone:
+    """Put into the inbox when the kernel is dead."""
+
+
+class Closed:
+    """Put into the inbox at the end of standard input."""
+
+
+Message = bytes | type[Gone] | type[Closed]
+Inbox = SimpleQueue[Message]
+
+
+class Replies:
+    """Writes to the kernel without ever waiting for it.
+
+    Acknowledgements are cumulative, so one that does not fit is simply left out. An answer to
+    a question is tried for a moment.
+    """
+
+    def __init__(self, fd: int) -> None:
+        self._fd = fd
+        self._lock = threading.Lock()
+        if hasattr(os, "set_blocking"):
+            with contextlib.suppress(OSError):
+                os.set_blocking(fd, False)
+
+    def send(self, message: wire.ToKernel, patience_s: float = 0.0) -> None:
+        data = wire.encode(message)
+        until = time.monotonic() + patience_s
+        written = 0
+        with self._lock:
+            while written < len(data):
+                try:
+                    written += os.write(self._fd, data[written:])
+                except BlockingIOError:
+                    # A line that was begun must be finished, or the next is damaged as well.
+                    if not written and time.monotonic() >= until:
+                        return
+                    time.sleep(0.005)
+                except OSError:
+                    return  # the kernel is gone; its watcher says so
+
+
+class Recorder:
+    """Joins the sampler to pipes, journal and the watch over the kernel."""
+
+    def __init__(
+        self, hello: wire.Hello, inbox: Inbox, replies: Replies, clock: Clock
+    ) -> None:
+        self._inbox = inbox
+        self._replies = replies
+        self._journal = Journal(Path(hello.journal), self._acknowledge)
+        self._presence = Presence(
+            Path(hello.settings.data_dir), hello.session, hello.kernel_pid, hello.notebook
+        )
+        self._looked_s = 0.0
+        self._questions: deque[tuple[int, int]] = deque()
+        self._sampler = Sampler(
+            detect(hello.settings),
+            clock,
+            hello.start_ns,
+            hello.settings,
+            self._journal.append,
+            CpuMeter(hello.kernel_pid, hello.settings.procfs_root),
+        )
+        if hello.restart:
+            self._resume(Path(hello.journal), hello.restart)
+
+    def _resume(self, journal: Path, reason: str) -> None:
+        with contextlib.suppress(OSError):
+            fold = Fold()
+            fold.feed_lines(journal.read_bytes())
+            self._sampler.resume(fold, reason)
+            self._acknowledge(fold.marks)
+
+    def _acknowledge(self, n: int) -> None:
+        self._replies.send(wire.Ack(n))
+
+    def run(self) -> None:
+        """Until the kernel says goodbye or dies."""
+        self._presence.announce()
+        self._replies.send(wire.Ready(os.getpid()))
+        while not self._sampler.ended:
+            for message in received(self._inbox, self._sampler.due_s()):
+                self._handle(message)
+            if self._sampler.ended:
+                break
+            self._sampler.on_time()
+            self._answer_questions()
+            self._look_around()
+        self._presence.leave()
+        self._journal.close(CLOSE_S)
+
+    def _handle(self, message: Message) -> None:
+        if message is Closed:
+            self._sampler.on_death()
+        elif message is Gone:
+            self._hear_out()
+            self._sampler.on_death()
+        elif isinstance(message, bytes):
+            self._handle_line(message)
+
+    def _hear_out(self) -> None:
+        """Marks that the kernel sent before it died may still be on their way."""
+        until = time.monotonic() + LAST_WORDS_S
+        while (left_s := until - time.monotonic()) > 0:
+            for message in received(self._inbox, left_s):
+                if isinstance(message, bytes):
+                    self._handle_line(message)
+
+    def _handle_line(self, line: bytes) -> None:
+        try:
+            message = wire.decode_for_recorder(line)
+        except msgspec.DecodeError:
+            return  # a mark that was torn when its writer died comes again
+        if isinstance(message, wire.Mark):
+            self._sampler.on_mark(message)
+        elif isinstance(message, wire.CatchUp):
+            self._questions.append((self._sampler.marks, message.request))
+
+    def _answer_questions(self) -> None:
+        """Answer those whose marks are all complete."""
+        while self._questions and self._questions[0][0] <= self._sampler.finished:
+            self._answer(self._questions.popleft()[1])
+
+    def _answer(self, request: int) -> None:
+        self._sampler.flush(2**63)
+        unwritten = self._journal.settle(SETTLE_S)
+        answer = wire.CaughtUp(request, unwritten, self._journal.problem if unwritten else "")
+        self._replies.send(answer, patience_s=1.0)
+
+    def _look_around(self) -> None:
+        now_s = time.monotonic()
+        if now_s - self._looked_s < LOOK_AROUND_S:
+            return
+        self._looked_s = now_s
+        for overlap in self._presence.newly_seen():
+            self._sampler.note(overlap)
+
+
+def received(inbox: Inbox, timeout_s: float) -> Iterator[Message]:
+    """What is in the inbox, after waiting for the first message at most ``timeout_s``."""
+    try:
+        yield inbox.get(timeout=timeout_s) if timeout_s > 0 else inbox.get_nowait()
+        while True:
+            yield inbox.get_nowait()
+    except Empty:
+        return
+
+
+def watch(pid: int, started: float) -> None:
+    """Return as soon as the process is dead."""
+    if not is_alive(pid, started):
+        return
+    try:
+        pidfd = os.pidfd_open(pid)
+    except (AttributeError, OSError):
+        # macOS, Windows, sandboxes without pidfd.
+        while is_alive(pid, started):
+            time.sleep(WATCH_S)
+        return
+    try:
+        select.select([pidfd], [], [])
+    finally:
+        os.close(pidfd)
+
+
+def main() -> int:
+    """Run as a recorder. Exit status 0 unless the recorder itself is at fault."""
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    replies = Replies(sys.stdout.fileno())
+    inbox: Inbox = SimpleQueue()
+
+    def listen() -> None:
+        wire.read_lines(sys.stdin.fileno(), inbox.put)
+        inbox.put(Closed)
+
+    threading.Thread(target=listen, name="pipe", daemon=True).start()
+    first = inbox.get()
+    if not isinstance(first, bytes):
+        return 0
+    try:
+        hello = wire.decode_for_recorder(first)
+        if not isinstance(hello, wire.Hello):
+            raise ValueError(f"the first line must be hello, it is {first[:80]!r}")
+
+        def wait_for_death() -> None:
+            watch(hello.kernel_pid, hello.kernel_started)
+            inbox.put(Gone)
+
+        threading.Thread(target=wait_for_death, name="kernel watch", daemon=True).start()
+        Recorder(hello, inbox, replies, SystemClock()).run()
+    except Exception:
+        replies.send(wire.Failed(traceback.format_exc(limit=-3)), patience_s=0.5)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

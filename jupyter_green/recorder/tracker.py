@@ -1,0 +1,478 @@
+"""One kernel's session: what cells, spans and metrics have in common.
+
+The hooks, the magics and the Python API all speak to the one tracker of the process. It
+numbers things, sends marks, and folds its own journal on when somebody wants to see it.
+"""
+
+from __future__ import annotations
+
+import atexit
+import copy
+import hashlib
+import math
+import os
+import re
+import secrets
+import sys
+import threading
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from msgspec import structs
+
+from jupyter_green import __version__
+from jupyter_green.carbon.tables import intensity_of
+from jupyter_green.clock import Clock, SystemClock
+from jupyter_green.configurable import load_settings
+from jupyter_green.errors import MetricError, RecorderError, UnknownPlace
+from jupyter_green.events import (
+    FORMAT,
+    CellFinished,
+    CellStarted,
+    Intensity,
+    IntensityChanged,
+    MetricLogged,
+    Pricing,
+    SessionEnded,
+    SessionStarted,
+    SpanFinished,
+    SpanStarted,
+    Tags,
+    TrackingPaused,
+    TrackingResumed,
+)
+from jupyter_green.processes import boot_id, host_name, own_identity
+from jupyter_green.recorder.client import Client
+from jupyter_green.recorder.host import describe_machine
+from jupyter_green.recorder.wire import Hello
+from jupyter_green.sessions.fold import Fold
+from jupyter_green.sessions.library import journal_path
+from jupyter_green.sessions.model import Session
+from jupyter_green.settings import Settings
+from jupyter_green.sources.detect import detect
+
+ANSWER_S = 2.0
+"""A display waits at most so long for the recorder."""
+STARTING_S = 5.0
+"""The first answer may have to wait for the recorder's start on a busy machine."""
+WRAPPERS = ("%%energy", "%%time", "%%capture", "%%prun")
+"""Cell magics that run the lines below them as Python: what follows says more."""
+FIRST_LINE = 120
+"""Characters of a cell's first line that the journal keeps as its name."""
+
+HIGHER = frozenset(
+    "acc accuracy auc auroc bleu dice f1 iou map precision r2 recall rouge score top1 top5".split()
+)
+LOWER = frozenset("cer error fid loss mae mape mse nll perplexity ppl rmse wer".split())
+
+
+@dataclass
+class CellRun:
+    """A cell that runs now."""
+
+    number: int
+    thread: str
+    announced: bool = False
+
+
+class Tracker:
+    """The session of this process.
+
+    Args:
+        settings: in force for this session.
+        front_end: ipykernel, ipython, script or exec.
+        problems: what went wrong before (settings that could not be read), to be shown.
+        session: the session's id; None: a new one.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        front_end: str,
+        problems: tuple[str, ...] = (),
+        session: str | None = None,
+        clock: Clock | None = None,
+    ) -> None:
+        self.settings = settings
+        self.id = session or new_session_id()
+        self.paused = False
+        self.problems = list(problems)
+        self._clock = clock or SystemClock()
+        self._lock = threading.Lock()
+        self._cells: list[CellRun] = []
+        self._cell_count = 0
+        self._span_count = 0
+        self._local = threading.local()
+        self._fold = Fold()
+        self._offset = 0
+        self._answered = False
+        self.closed = False
+        """No mark of this process reaches the session any more."""
+        self.disowned = False
+        """This process is a fork: the session belongs to its parent."""
+        self.journal = journal_path(settings.data_dir, self.id)
+        start_ns = self._clock.now_ns()
+        pid, started = own_identity()
+        detection = detect(settings)
+        hello = Hello(
+            settings, str(self.journal), self.id, start_ns, pid, started, notebook_name()
+        )
+        self._client = Client(hello, detection, self._clock)
+        self._client.mark(
+            SessionStarted(
+                t=0.0,
+                format=FORMAT,
+                session=self.id,
+                version=__version__,
+                wall_s=round(self._clock.wall_s(), 6),
+                host=host_name(),
+                boot_id=boot_id(),
+                pid=pid,
+                process_started=started,
+                front_end=front_end,
+                notebook=hello.notebook,
+                project=settings.project,
+                machine=describe_machine(settings),
+                counters=list(detection.counters),
+                refused=list(detection.refused),
+                pricing=Pricing(
+                    pue=settings.pue,
+                    price_per_kwh=settings.price_per_kwh,
+                    currency=settings.currency,
+                ),
+                intensity=self._place(settings.place),
+            )
+        )
+
+    def _place(self, place: str | None) -> Intensity | None:
+        if place is None:
+            return None
+        try:
+            return intensity_of(place)
+        except UnknownPlace as error:
+            self.problems.append(str(error))
+            return None
+
+    # --- cells ---
+
+    def cell_started(
+        self,
+        source: str,
+        cell_id: str | None,
+        tags: Tags,
+        thread: str,
+        execution_count: int | None = None,
+    ) -> CellRun:
+        """Mark the beginning of a cell."""
+        source_hash = digest(source)
+        with self._lock:
+            self._cell_count += 1
+            run = CellRun(self._cell_count, thread)
+            parent = self._innermost(thread)
+            self._cells.append(run)
+        self._client.mark(
+            CellStarted(
+                t=0.0,
+                number=run.number,
+                cell=digest(cell_id) if cell_id else source_hash,
+                identified_by="front end" if cell_id else "source",
+                first_line=first_line(source),
+                source_hash=source_hash,
+                source=source if self.settings.keep_source else None,
+                execution_count=execution_count,
+                tags=tags,
+                thread=thread,
+                parent=parent,
+            )
+        )
+        return run
+
+    def cell_finished(self, run: CellRun, status: str, error: str | None = None) -> None:
+        """Mark the end of a cell."""
+        self._client.mark(
+            CellFinished(t=0.0, number=run.number, status=status, error=error)
+        )
+        with self._lock:
+            if run in self._cells:
+                self._cells.remove(run)
+
+    def _innermost(self, thread: str) -> int | None:
+        """The run inside which a new one on this thread is nested."""
+        for run in reversed(self._cells):
+            if run.thread == thread:
+                return run.number
+        return None
+
+    @property
+    def current_cell(self) -> int | None:
+        """Number of the innermost cell of the main shell that runs now."""
+        with self._lock:
+            return self._innermost("main") or (self._cells[-1].number if self._cells else None)
+
+    # --- spans, metrics ---
+
+    def span_started(self, name: str, type_: str = "measure", tags: Tags | None = None) -> int:
+        """Mark the beginning of a named window; returns its number."""
+        with self._lock:
+            self._span_count += 1
+            span = self._span_count
+        open_spans = self._open_spans()
+        self._client.mark(
+            SpanStarted(
+                t=0.0,
+                span=span,
+                name=name,
+                type=type_,
+                parent=open_spans[-1] if open_spans else None,
+                cell=self.current_cell,
+                thread=thread_kind(),
+                tags=tags or Tags(),
+            )
+        )
+        open_spans.append(span)
+        return span
+
+    def span_finished(self, span: int, status: str = "ok", error: str | None = None) -> None:
+        """Mark the end of a named window."""
+        self._client.mark(SpanFinished(t=0.0, span=span, status=status, error=error))
+        open_spans = self._open_spans()
+        if span in open_spans:
+            open_spans.remove(span)
+
+    def _open_spans(self) -> list[int]:
+        """Spans that are open in this thread, the innermost last."""
+        spans: list[int] | None = getattr(self._local, "spans", None)
+        if spans is None:
+            spans = self._local.spans = []
+        return spans
+
+    def metric_logged(
+        self,
+        name: str,
+        value: float,
+        step: float | None = None,
+        run: str | None = None,
+        direction: str | None = None,
+        source: str = "user",
+    ) -> None:
+        """Mark a metric beside the energy spent so far."""
+        finite = math.isfinite(value)
+        self._client.mark(
+            MetricLogged(
+                t=0.0,
+                name=name,
+                value=value if finite else None,
+                text=None if finite else str(value),
+                step=step,
+                run=run,
+                direction=direction or likely_direction(name),
+                source=source,
+                cell=self.current_cell,
+            )
+        )
+
+    # --- switches ---
+
+    def pause(self, reason: str = "switched off") -> None:
+        """Stop giving energy to cells; it goes to the pause from here on."""
+        if not self.paused:
+            self.paused = True
+            self._client.mark(TrackingPaused(t=0.0, reason=reason))
+
+    def resume(self) -> None:
+        """Track cells again."""
+        if self.paused:
+            self._client.mark(TrackingResumed(t=0.0))
+            self.paused = False
+
+    def set_place(self, place: str | None) -> Intensity | None:
+        """Use the carbon intensity of ``place`` from here on.
+
+        Raises:
+            UnknownPlace: no intensity is known for it; nothing is changed.
+        """
+        intensity = intensity_of(place) if place is not None else None
+        self._client.mark(IntensityChanged(t=0.0, intensity=intensity, reason="set by the user"))
+        return intensity
+
+    # --- the session so far ---
+
+    def session(self, timeout_s: float | None = None) -> Session:
+        """The session up to now.
+
+        Raises:
+            RecorderError: the recorder has not answered, and nothing is known yet.
+        """
+        if self.disowned:
+            raise RecorderError(
+                "this process was forked from the one that is measured: ask for the session there"
+            )
+        patience_s = timeout_s or (ANSWER_S if self._answered else STARTING_S)
+        caught_up = self._client.catch_up(patience_s)
+        self._answered = self._answered or caught_up is not None
+        with self._lock:
+            self._read_on()
+            fold = self._fold
+            if caught_up is not None and caught_up.unwritten:
+                fold = copy.deepcopy(self._fold)
+                for event in caught_up.unwritten:
+                    fold.feed(event)
+        if fold.header is None:
+            raise RecorderError(
+                f"the recorder has not answered in {patience_s:.0f} s"
+                + (f": {self._client.problem}" if self._client.problem else "")
+            )
+        session = fold.session()
+        return self._with_problems(session, caught_up.problem if caught_up else "")
+
+    def _with_problems(self, session: Session, disk: str) -> Session:
+        more = [*self.problems, self._client.problem, disk]
+        found = [problem for problem in more if problem and problem not in session.problems]
+        if not found:
+            return session
+        return structs.replace(session, problems=(*session.problems, *found))
+
+    def _read_on(self) -> None:
+        """Fold what the journal has gained since the last look: whole lines only."""
+        try:
+            with open(self.journal, "rb") as file:
+                file.seek(self._offset)
+                data = file.read()
+        except OSError:
+            return
+        end = data.rfind(b"\n") + 1
+        self._fold.feed_lines(data[:end])
+        self._offset += end
+
+    # --- the end ---
+
+    def close(self) -> None:
+        """Say goodbye: the recorder stamps the end and goes. Safe to call twice."""
+        if self.closed:
+            return
+        self.closed = True
+        self._client.mark(SessionEnded(t=0.0, reason="goodbye"))
+        self._client.close()
+
+    def disown(self) -> None:
+        """In a forked child: this session is the parent's."""
+        self._lock = threading.Lock()
+        self.closed = self.disowned = True
+
+
+# --- small facts ----------------------------------------------------------------------------
+
+
+def new_session_id() -> str:
+    """``20261120T192610-3fa4b2``: sorts by start, unique without asking anybody."""
+    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
+
+
+def digest(text: str) -> str:
+    """Sixteen hexadecimal digits that stand for a text without telling it."""
+    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
+
+
+def first_line(source: str) -> str:
+    """The first line that says what the cell does, as its name."""
+    lines = [line.strip() for line in source.splitlines() if line.strip()]
+    telling = [line for line in lines if not line.startswith(WRAPPERS)]
+    return (telling or lines or [""])[0][:FIRST_LINE]
+
+
+def likely_direction(name: str) -> str | None:
+    """Whether more is better, where the metric's usual name tells."""
+    words = set(re.split(r"[\W_]+", name.lower()))
+    if words & LOWER:
+        return "lower"
+    return "higher" if words & HIGHER else None
+
+
+def thread_kind() -> str:
+    """main, or thread for any other."""
+    return "main" if threading.current_thread() is threading.main_thread() else "thread"
+
+
+def as_number(name: str, value: object) -> float:
+    """A metric's value as a float; takes what NumPy, PyTorch and others call a scalar.
+
+    Raises:
+        MetricError: it is no number.
+    """
+    try:
+        if isinstance(value, (str, bytes)):
+            raise TypeError
+        return float(value)  # type: ignore[arg-type]
+    except (TypeError, ValueError) as error:
+        shown = repr(value)
+        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+        raise MetricError(
+            f"metric {name!r} must be one number, it is {shown} "
+            f"({type(value).__name__}); log a scalar such as float(value.mean())"
+        ) from error
+
+
+def notebook_name() -> str | None:
+    """The notebook's path as Jupyter tells its kernels, else the script's."""
+    name = os.environ.get("JPY_SESSION_NAME")
+    if name:
+        return name
+    if "ipykernel" not in sys.modules and sys.argv and sys.argv[0]:
+        script = Path(sys.argv[0])
+        if script.suffix == ".py":
+            return script.name
+    return None
+
+
+# --- the one tracker of this process --------------------------------------------------------
+
+_current: Tracker | None = None
+_starting = threading.Lock()
+
+
+def current() -> Tracker | None:
+    """The tracker of this process, if it has one that is open."""
+    return _current if _current is not None and not _current.closed else None
+
+
+def latest() -> Tracker | None:
+    """The tracker of this process, open or over."""
+    return _current
+
+
+def start(
+    front_end: str, settings: Settings | None = None, problems: tuple[str, ...] = ()
+) -> Tracker:
+    """The tracker of this process; a new session begins if there is none."""
+    global _current  # noqa: PLW0603  (one session a process, as one kernel is one process)
+    with _starting:
+        if _current is not None and (_current.disowned or not _current.closed):
+            # Workers forked inside a cell must not start sessions of their own.
+            return _current
+        if settings is None:
+            loaded = load_settings()
+            settings, problems = loaded.settings, (*problems, *loaded.problems)
+        session = os.environ.pop("JUPYTER_GREEN_SESSION", None)
+        _current = Tracker(settings, front_end, problems, session)
+        atexit.register(stop)
+        return _current
+
+
+def stop() -> None:
+    """End this process's session, if there is one."""
+    atexit.unregister(stop)
+    tracker = current()
+    if tracker is not None:
+        tracker.close()
+
+
+def _disown() -> None:
+    global _starting  # noqa: PLW0603
+    _starting = threading.Lock()
+    if _current is not None:
+        _current.disown()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_disown)

@@ -1,0 +1,116 @@
+"""What kernel and recorder say to each other: lines of JSON over two pipes.
+
+Marks are one-way. A mark is an event without its stamp: the kernel adds the time and what it
+could read in place, the recorder completes the stamp and writes the event. The kernel keeps
+every mark until its number is acknowledged, which happens when the journal has it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+
+import msgspec
+from msgspec import Struct
+
+from jupyter_green.events import AnyEvent
+from jupyter_green.settings import Settings
+
+
+class Hello(Struct, frozen=True, tag="hello"):
+    """The recorder's first line of input."""
+
+    settings: Settings
+    journal: str
+    session: str
+    start_ns: int
+    """Monotonic time of the session's start: t = 0."""
+    kernel_pid: int
+    kernel_started: float
+    notebook: str | None = None
+    restart: str = ""
+    """Why an earlier recorder is replaced; empty for the first."""
+
+
+class Mark(Struct, frozen=True, tag="mark", gc=False):
+    """An event of the kernel, with what was read in place."""
+
+    n: int
+    t_ns: int
+    spread_ns: int
+    """Time between the clock readings before and after reading the counters."""
+    raw: dict[str, int]
+    """Raw microjoules of the counters that the kernel reads itself."""
+    event: AnyEvent
+
+
+class CatchUp(Struct, frozen=True, tag="catch_up"):
+    """Asks for an answer as soon as every mark before it is in the journal."""
+
+    request: int
+
+
+class Ready(Struct, frozen=True, tag="ready"):
+    """The recorder samples from now on."""
+
+    pid: int
+
+
+class Ack(Struct, frozen=True, tag="ack"):
+    """All marks up to this number are in the journal."""
+
+    n: int
+
+
+class CaughtUp(Struct, frozen=True, tag="caught_up"):
+    """The answer to :class:`CatchUp`."""
+
+    request: int
+    unwritten: list[AnyEvent] = []
+    """Events that the disk has not taken yet; they follow what is in the journal."""
+    problem: str = ""
+    """Why they are not written, in one sentence."""
+
+
+class Failed(Struct, frozen=True, tag="failed"):
+    """The recorder ends because of an error of its own."""
+
+    reason: str
+
+
+ToRecorder = Hello | Mark | CatchUp
+ToKernel = Ready | Ack | CaughtUp | Failed
+
+_encoder = msgspec.json.Encoder()
+_to_recorder = msgspec.json.Decoder(ToRecorder)
+_to_kernel = msgspec.json.Decoder(ToKernel)
+
+
+def encode(message: ToRecorder | ToKernel) -> bytes:
+    """One message as one line."""
+    return _encoder.encode(message) + b"\n"
+
+
+def decode_for_recorder(line: bytes) -> ToRecorder:
+    """A line from the kernel."""
+    return _to_recorder.decode(line)
+
+
+def decode_for_kernel(line: bytes) -> ToKernel:
+    """A line from the recorder."""
+    return _to_kernel.decode(line)
+
+
+def read_lines(fd: int, put: Callable[[bytes], None]) -> None:
+    """Hand on every line that arrives, until the pipe is closed."""
+    rest = b""
+    while True:
+        try:
+            data = os.read(fd, 1 << 16)
+        except OSError:
+            return
+        if not data:
+            return
+        *lines, rest = (rest + data).split(b"\n")
+        for line in lines:
+            put(line)
