@@ -1,0 +1,150 @@
+"""Hooks around every cell: two marks, and a display where one was asked for.
+
+Cells are paired by the ``info`` object that IPython hands to both hooks, since cells nest,
+run on subshell threads, and may have a beginning or an end alone.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from IPython.core.error import UsageError
+
+from jupyter_green.events import Tags
+from jupyter_green.notebook import display
+from jupyter_green.notebook.options import Options
+from jupyter_green.notebook.transformer import EnergyLine, energy_options
+from jupyter_green.recorder.tracker import CellRun, Tracker
+
+if TYPE_CHECKING:
+    from IPython.core.interactiveshell import InteractiveShell
+
+NOT_FIRST = (
+    "%%energy works on the first line of a cell only; this cell was tracked (see %green), "
+    "but is not shown by itself"
+)
+
+
+@dataclass
+class Running:
+    """A cell between its two hooks."""
+
+    info: Any
+    """Kept alive, so that no other object can have its ``id``."""
+    run: CellRun
+    options: Options | None
+    thread: int
+    stray_line: bool = False
+    """An ``%%energy`` line was cut inside this cell, and no cell began with it."""
+
+
+class Hooks:
+    """Everything that is registered with one shell."""
+
+    def __init__(self, shell: InteractiveShell, tracker: Tracker) -> None:
+        self._shell = shell
+        self._tracker = tracker
+        self._running: dict[int, Running] = {}
+        self._main_thread = threading.get_ident()
+        self._transformer = EnergyLine(self._line_was_cut)
+
+    def register(self) -> None:
+        """From now on every cell is tracked."""
+        self._shell.events.register("pre_run_cell", self._before)
+        self._shell.events.register("post_run_cell", self._after)
+        self._shell.input_transformers_cleanup.append(self._transformer)
+
+    def unregister(self) -> None:
+        """Leave the shell as it was; a cell that runs now is finished here."""
+        self._shell.events.unregister("pre_run_cell", self._before)
+        self._shell.events.unregister("post_run_cell", self._after)
+        self._shell.input_transformers_cleanup.remove(self._transformer)
+        for running in reversed(list(self._running.values())):
+            self._tracker.cell_finished(running.run, "ok")
+        self._running.clear()
+
+    # --- the two hooks ---
+
+    def _before(self, info: Any) -> None:
+        self._never_raise(self._started, info)
+
+    def _after(self, result: Any) -> None:
+        self._never_raise(self._finished, result)
+
+    def _never_raise(self, step: Callable[[Any], None], argument: Any) -> None:
+        """An error of ours must not look like one of the user's."""
+        try:
+            step(argument)
+        except Exception as error:
+            problem = f"a cell could not be tracked: {type(error).__name__}: {error}"
+            if problem not in self._tracker.problems:
+                self._tracker.problems.append(problem)
+
+    def _started(self, info: Any) -> None:
+        if self._tracker.paused:
+            return
+        options = _options(info.raw_cell)
+        thread = threading.get_ident()
+        for outer in self._on_thread(thread):
+            outer.stray_line = outer.stray_line and options is None
+        run = self._tracker.cell_started(
+            source=info.raw_cell,
+            cell_id=getattr(info, "cell_id", None),
+            tags=options.tags if options is not None else Tags(),
+            thread="main" if thread == self._main_thread else "subshell",
+            execution_count=self._shell.execution_count if info.store_history else None,
+        )
+        self._running[id(info)] = Running(info, run, options, thread)
+
+    def _finished(self, result: Any) -> None:
+        running = self._running.pop(id(getattr(result, "info", None)), None)
+        if running is None:
+            return
+        status, error = _outcome(result)
+        self._tracker.cell_finished(running.run, status, error)
+        if running.options is not None:
+            self._show(running, running.options)
+        elif running.stray_line:
+            print(NOT_FIRST)
+
+    def _show(self, running: Running, options: Options) -> None:
+        if options.quiet and options.output is None:
+            return
+        number = running.run.number
+        result = display.cell_result(self._tracker, number)
+        if result is None:
+            if not options.quiet:
+                print(display.NOT_YET)
+            return
+        if options.output is not None:
+            self._shell.push({options.output: result})
+        if not options.quiet:
+            display.show(result)
+
+    # --- stray lines ---
+
+    def _line_was_cut(self) -> None:
+        """While a cell runs, only nested cells are transformed."""
+        for running in self._on_thread(threading.get_ident())[-1:]:
+            running.stray_line = True
+
+    def _on_thread(self, thread: int) -> list[Running]:
+        return [running for running in self._running.values() if running.thread == thread]
+
+
+def _options(raw_cell: str) -> Options | None:
+    try:
+        return energy_options(raw_cell)
+    except UsageError:
+        return None  # the transformer has told the user, and the body does not run
+
+
+def _outcome(result: Any) -> tuple[str, str | None]:
+    error = result.error_before_exec or result.error_in_exec
+    if error is None:
+        return "ok", None
+    kind = error if isinstance(error, type) else type(error)
+    return ("interrupted" if issubclass(kind, KeyboardInterrupt) else "error"), kind.__name__

@@ -1,0 +1,170 @@
+"""``%%energy``, ``%energy`` and ``%green``."""
+
+from __future__ import annotations
+
+import ast
+from typing import Any
+
+from IPython.core.error import UsageError
+from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
+
+from jupyter_green.carbon.tables import ATTRIBUTION
+from jupyter_green.configurable import remember
+from jupyter_green.errors import JupyterGreenError, SettingError, UnknownPlace
+from jupyter_green.notebook import display
+from jupyter_green.notebook.options import USAGE, Options, parse
+from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.report.summary import Result
+
+GREEN_USAGE = """\
+%green                 the session so far: cells, ledger, CO2
+%green on | off        track cells, or pause tracking
+%green place [CC]      show or set the place whose electricity this machine uses (FR, DEU ...)
+%green place --unset   forget the place"""
+
+
+@magics_class
+class GreenMagics(Magics):
+    """The magics of one session."""
+
+    def __init__(self, shell: Any, tracker: Tracker) -> None:
+        super().__init__(shell)
+        self._tracker = tracker
+
+    @line_cell_magic
+    def energy(self, line: str, cell: str | None = None) -> Any:
+        """Measure a cell, or one statement, and show its energy.
+
+        ::
+
+            %%energy [--label NAME] [--stage STAGE] [--technique NAME] [-q] [-o VAR]
+            model.fit(x, y)
+
+            %energy [options] model.predict(x)
+
+        -l, --label NAME       what the cell is called; runs with another label are no reruns
+        -s, --stage STAGE      stage of the lifecycle: infrastructure, data, modeling, training,
+                               deployment, evaluation
+        -t, --technique NAME   technique that is tried: mixed-precision, pruning ...
+        -q, --quiet            measure without showing anything
+        -o, --output VAR       keep the result (energy_j, bound_j, duration_s ...) in a variable
+
+        The body runs as if the %%energy line were not there: exceptions, ``await``, the last
+        expression and other cell magics below it work as always.
+        """
+        options, statement = parse(line)
+        if cell is not None:
+            # Only reached by run_cell_magic("energy", ...): in a notebook the line is cut before.
+            return self._measured(options, statement or "%%energy", lambda: self._run_cell(cell))
+        if not statement:
+            raise UsageError(f"%energy needs a statement\n{USAGE}")
+        return self._measured(options, statement, lambda: self._run_statement(statement))
+
+    def _measured(self, options: Options, name: str, run: Any) -> Any:
+        span = self._tracker.span_started(options.label or name[:120], "statement", options.tags)
+        status, error = "ok", None
+        try:
+            return run()
+        except BaseException as raised:
+            status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "error"
+            error = type(raised).__name__
+            raise
+        finally:
+            self._tracker.span_finished(span, status, error)
+            self._show_span(span, options)
+
+    def _show_span(self, span: int, options: Options) -> None:
+        if options.quiet and options.output is None:
+            return
+        try:
+            session = self._tracker.session()
+            result = Result.of(session, session.span(span))
+        except (JupyterGreenError, KeyError):
+            print(display.NOT_YET)
+            return
+        if options.output is not None:
+            self.shell.push({options.output: result})
+        if not options.quiet:
+            display.show(result)
+
+    def _run_cell(self, cell: str) -> None:
+        self.shell.run_cell(cell).raise_error()
+
+    def _run_statement(self, statement: str) -> Any:
+        """Execute as %time does: the value of a last expression comes back."""
+        transformed = self.shell.transform_cell(statement)
+        tree = self.shell.transform_ast(self.shell.compile.ast_parse(transformed))
+        name = "<energy statement>"
+        last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
+        namespace = self.shell.user_ns
+        exec(self.shell.compile(tree, name, "exec"), self.shell.user_global_ns, namespace)
+        if last is None:
+            return None
+        expression = self.shell.compile(ast.Expression(last.value), name, "eval")
+        return eval(expression, self.shell.user_global_ns, namespace)
+
+    @line_magic
+    def green(self, line: str) -> None:
+        """Show the session so far, or switch tracking.
+
+        ::
+
+            %green                 the session so far: cells, ledger, CO2
+            %green on | off        track cells, or pause tracking
+            %green place [CC]      show or set the place whose electricity this machine uses
+            %green place --unset   forget the place
+        """
+        match line.split():
+            case []:
+                self._show_session()
+            case ["on"]:
+                self._tracker.resume()
+                print("Tracking: every cell from here on.")
+            case ["off"]:
+                self._tracker.pause()
+                print("Tracking is paused; `%green on` goes on.")
+            case ["place"]:
+                self._show_place()
+            case ["place", "--unset"]:
+                self._set_place(None)
+            case ["place", *words]:
+                self._set_place(" ".join(words))
+            case _:
+                raise UsageError(f"%green does not know {line.strip()!r}\n{GREEN_USAGE}")
+
+    def _show_session(self) -> None:
+        try:
+            session = self._tracker.session()
+        except JupyterGreenError as error:
+            print(error)
+            return
+        from jupyter_green.report import fragment, text  # noqa: PLC0415  (not at %load_ext)
+
+        display.bundle(text.render(session), fragment.render(session))
+
+    def _show_place(self) -> None:
+        intensity = self._tracker.session().intensity
+        if intensity is None:
+            print("No place is set, so there is no CO2. `%green place FR` sets it for good.")
+            return
+        print(f"{_told(intensity)}\n{ATTRIBUTION}")
+
+    def _set_place(self, place: str | None) -> None:
+        try:
+            intensity = self._tracker.set_place(place)
+        except UnknownPlace as error:
+            raise UsageError(str(error)) from None
+        try:
+            kept = f"Kept in {remember('place', place)}."
+        except SettingError as error:
+            kept = f"For this session only: {error}"
+        print(f"{_told(intensity) if intensity is not None else 'No place is set.'} {kept}")
+
+
+def _told(intensity: Any) -> str:
+    """An intensity with everything that belongs to it."""
+    year = f", {intensity.year}" if intensity.year is not None else ""
+    return (
+        f"{intensity.place}: {intensity.g_per_kwh:g} gCO2e/kWh "
+        f"({intensity.basis}{year}; {intensity.source})."
+    )
