@@ -157,8 +157,7 @@ def _frame(records: Sequence[Record], columns: Mapping[str, str]) -> pd.DataFram
 
 
 def _with_counters(columns: Mapping[str, str], session: Session) -> dict[str, str]:
-    counters = {name: "float64" for name in counter_columns(session) if name not in columns}
-    return {**columns, **counters}
+    return {**columns, **dict.fromkeys(counter_columns(session), "float64")}
 
 
 # --- records ------------------------------------------------------------------------------

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from jupyter_green.events import (
@@ -49,6 +49,8 @@ MODEL = CounterInfo(
     band=0.4,
     assumption="10 W idle, 65 W busy",
 )
+EVERY = frozenset({PACKAGE.name, DRAM.name, CORE.name})
+
 WATTS = {"package-0": 10.0, "dram-0": 2.0, "core-0": 7.0, "cpu-model": 20.0}
 
 
@@ -58,13 +60,20 @@ class Story:
     Args:
         counters: what the session reads.
         lag_uj: how far every reading may lag, in microjoules.
+        unread: counters whose readings fail from the first stamp on.
         header: further fields of the first event.
     """
 
-    def __init__(self, *counters: CounterInfo, lag_uj: int = 100_000, **header: Any) -> None:
+    def __init__(
+        self,
+        *counters: CounterInfo,
+        lag_uj: int = 100_000,
+        unread: Iterable[str] = (),
+        **header: Any,
+    ) -> None:
         self.fold = Fold()
         self.counters = counters or (PACKAGE, DRAM, CORE)
-        self.unread: set[str] = set()
+        self.unread = set(unread)
         """Counters whose readings fail now."""
         self.lag_uj = lag_uj
         self.t = 0.0
@@ -137,9 +146,9 @@ class Story:
     def sleep(self, seconds: float) -> None:
         self.feed(PowerSampled(**self.stamp(seconds)))
 
-    def close(self) -> Session:
-        """Say goodbye; returns the session."""
-        self.feed(SessionEnded(**self.stamp()))
+    def close(self, reason: str = "goodbye") -> Session:
+        """The session ends; returns it."""
+        self.feed(SessionEnded(reason=reason, **self.stamp()))
         return self.session()
 
     def session(self) -> Session:

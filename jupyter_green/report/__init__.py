@@ -1,0 +1,1 @@
+"""Views of a session: every one takes a Session and nothing else."""

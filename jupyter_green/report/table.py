@@ -1,0 +1,573 @@
+"""What a report says, as strings that are ready to show; shared by plain text and HTML.
+
+All text that comes from users, notebooks or other programs goes through :func:`clean` here, so
+that no view has to think of it again.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import unicodedata
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jupyter_green.carbon.tables import ATTRIBUTION
+from jupyter_green.events import Intensity, Refusal
+from jupyter_green.sessions.frames import identity_of, in_order, last_metrics
+from jupyter_green.sessions.model import Cell, Energy, Metric, OpenCell, Session, Span
+from jupyter_green.units import (
+    format_co2,
+    format_duration,
+    format_energy,
+    format_energy_with_bound,
+    format_kwh,
+    format_number,
+    format_share,
+    uj_to_kwh,
+)
+
+MOST_CELLS = 40
+"""A longer session shows the cells that cost most, unless all are asked for."""
+MOST_SPANS = 8
+"""Spans that are shown below one cell, unless all are asked for."""
+MOST_SPAN_ROWS = 60
+"""Spans that are shown below all cells together; each cell with spans keeps one at least."""
+MOST_NOTES = 6
+"""Sentences of one kind, unless all are asked for."""
+
+LONGEST_NAME = 200
+"""Characters of a label that any view gets; most cut it further."""
+
+SMALLEST_KWH = 1e-6
+"""Less (3.6 J) is said in joules only."""
+
+NO_COUNTER = "no counter"
+"""Stands where nothing could be read. Zero would be a measurement."""
+NO_PLACE = "set a place with `%green place FR` (or `jupyter green place FR`)"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table of cells. Empty strings are not known or do not apply."""
+
+    kind: str
+    """cell, running, span, heading or rest (the cells or spans that are not shown)."""
+    label: str
+    depth: int = 0
+    """Nesting below a cell."""
+    number: str = ""
+    energy: str = ""
+    share: str = ""
+    duration: str = ""
+    co2: str = ""
+    metric: str = ""
+    marks: tuple[str, ...] = ()
+    """What is special: superseded, failed, reruns, resolution, provenance."""
+    category: str = ""
+    """productive, superseded, failed, or empty."""
+    fraction: float = 0.0
+    """Share of the session's energy, of one, for a bar."""
+
+
+@dataclass(frozen=True)
+class Part:
+    """One entry of the ledger."""
+
+    name: str
+    energy: str
+    share: str
+    fraction: float
+    """Of one, for a bar."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A whole report."""
+
+    title: str
+    facts: tuple[tuple[str, str], ...]
+    """The headline: name and text of each fact, the energy first."""
+    rows: tuple[Row, ...]
+    ledger: tuple[Part, ...]
+    """The entries that hold energy. Empty where no energy is known."""
+    notes: tuple[str, ...]
+    """Plain sentences: what is doubtful or missing and what to do about it."""
+
+    @classmethod
+    def of(cls, session: Session, *, everything: bool = False) -> Table:
+        """The report of a session.
+
+        Args:
+            everything: all cells, spans and notes, however many there are.
+        """
+        return cls(
+            title=_title(session),
+            facts=tuple(_facts(session)),
+            rows=tuple(_Rows(session, everything).all()),
+            ledger=tuple(_ledger(session)),
+            notes=tuple(_notes(session, everything)),
+        )
+
+
+# --- words for values ---------------------------------------------------------------------
+
+_ANSI = re.compile(
+    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours and cursor movements
+    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # titles, links
+    r"|\x1b[ -/]*[0-~]?"
+)
+_JOINERS = "\u200c\u200d"
+"""Invisible, and yet part of Persian words and of emoji."""
+
+
+def clean(text: str) -> str:
+    """Text on one line, without anything that steers a terminal or turns the reading order."""
+    plain = (_harmless(character) for character in _ANSI.sub("", text))
+    return " ".join("".join(plain).split())
+
+
+def _harmless(character: str) -> str:
+    category = unicodedata.category(character)
+    if category in ("Cc", "Zl", "Zp"):
+        return " "
+    if category == "Cf":
+        return character if character in _JOINERS else ""
+    return "\ufffd" if category == "Cs" else character
+
+
+def energy_words(energy: Energy) -> str:
+    """``12.4 ± 0.3 J``, ``≥ 12 J`` where a part is missing, ``no counter``."""
+    if energy.total_uj is None:
+        return NO_COUNTER
+    if energy.missing:
+        return f"≥ {format_energy(energy.total_uj)}"
+    if energy.below_resolution or not energy.bound_uj:
+        return format_energy(energy.total_uj)
+    return format_energy_with_bound(energy.total_uj, energy.bound_uj)
+
+
+def missing_words(energy: Energy) -> str:
+    """``dram-0 missing``, or nothing."""
+    if energy.total_uj is None or not energy.missing:
+        return ""
+    return f"{', '.join(map(clean, energy.missing))} missing"
+
+
+def provenance_words(energy: Energy) -> str:
+    """``measured``, ``measured + modelled``, or nothing."""
+    return " + ".join(energy.provenance)
+
+
+def metric_words(metric: Metric) -> str:
+    """``acc 0.914``. Values of any size, so with an exponent where it is needed."""
+    return f"{clean(metric.name)} {metric.value:.4g}"
+
+
+def intensity_words(intensity: Intensity) -> str:
+    """``France 2024``; says when the value is only an estimate."""
+    year = f" {intensity.year}" if intensity.year is not None else ""
+    estimated = ", estimated" if intensity.estimated else ""
+    return f"{clean(intensity.place)}{year}{estimated}"
+
+
+def share_words(share: float | None) -> str:
+    """``71 %``; never more digits than anyone needs."""
+    if share is None:
+        return ""
+    return "< 0.1 %" if 0 < share < 0.001 else format_share(share)
+
+
+def status_words(status: str, error: str | None) -> str:
+    """What a status other than ok means, or nothing."""
+    if status == "error":
+        return f"failed: {clean(error)}" if error else "failed"
+    return {"ok": "", "unfinished": "its end was not recorded"}.get(status, clean(status))
+
+
+def _co2_words(session: Session, energy: Energy) -> str:
+    grams = session.co2_g(energy)
+    return "" if grams is None else format_co2(grams)
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
+
+
+# --- headline -----------------------------------------------------------------------------
+
+
+def _title(session: Session) -> str:
+    notebook = re.split(r"[\\/]", session.notebook or "")[-1]
+    started = time.strftime("%Y-%m-%d %H:%M", time.localtime(session.started_wall_s))
+    return " · ".join(filter(None, (clean(notebook), started, clean(session.id))))
+
+
+def _facts(session: Session) -> Iterable[tuple[str, str]]:
+    yield "Energy", _energy_fact(session)
+    yield "CO2", _co2_fact(session)
+    cost = session.cost(session.total)
+    if cost is not None and session.total.total_uj is not None:
+        yield "Cost", f"{format_number(cost)} {clean(session.pricing.currency)}"
+    yield "Time", _time_fact(session)
+    yield "Source", _source_fact(session)
+    for refusal in session.refused:
+        yield "Not used", _refusal_words(refusal)
+
+
+def _energy_fact(session: Session) -> str:
+    total = session.total
+    if total.total_uj is None:
+        return f"{NO_COUNTER} could be read"
+    missing = missing_words(total)
+    words = energy_words(total)
+    if uj_to_kwh(total.total_uj) >= SMALLEST_KWH:
+        words += f" = {format_kwh(total.total_uj)}"
+    return f"{words} ({missing})" if missing else words
+
+
+def _co2_fact(session: Session) -> str:
+    grams = session.co2_g(session.total)
+    intensity = session.intensity
+    if intensity is None:
+        return NO_PLACE
+    if session.total.total_uj is None:
+        return "not known, because no energy is"
+    if grams is None:
+        return "not known, because no place was set for a part of the session"
+    parts = [f"{format_co2(grams)} CO₂e", *_conditions(session, intensity)]
+    return " · ".join(parts)
+
+
+def _conditions(session: Session, last: Intensity) -> Iterable[str]:
+    """Everything that the grams depend on."""
+    intensities = list(dict.fromkeys(p.intensity for p in session.periods if p.intensity))
+    if len(intensities) > 1:
+        values = sorted(intensity.g_per_kwh for intensity in intensities)
+        span = f"{format_number(values[0])} to {format_number(values[-1])} g/kWh"
+        yield f"{len(intensities)} intensities, {span}, now {intensity_words(last)}"
+    else:
+        yield f"{intensity_words(last)}, {format_number(last.g_per_kwh)} g/kWh"
+    yield from dict.fromkeys(clean(intensity.basis) for intensity in intensities)
+    pues = sorted({period.pricing.pue for period in session.periods})
+    yield "PUE " + " to ".join(format_number(pue) for pue in dict.fromkeys((pues[0], pues[-1])))
+    for source in dict.fromkeys(clean(intensity.source) for intensity in intensities):
+        if source:
+            yield source
+
+
+def _time_fact(session: Session) -> str:
+    parts = [format_duration(session.duration_s), _plural(len(session.cells), "cell")]
+    if session.open_cells:
+        parts.append(f"{len(session.open_cells)} running")
+    parts.append("tracking is paused" if session.paused else session.state)
+    if session.reason and session.reason != "goodbye":
+        parts.append(clean(session.reason))
+    return ", ".join(parts)
+
+
+def _source_fact(session: Session) -> str:
+    names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    for name, info in session.counters.items():
+        if info.counted:
+            names[info.provenance, info.source].append(clean(name))
+    groups = [
+        f"{clean(provenance)}: {', '.join(counters)} ({clean(source)})"
+        for (provenance, source), counters in names.items()
+    ]
+    return " · ".join(groups) or "no energy counter; the reasons follow"
+
+
+def _refusal_words(refusal: Refusal) -> str:
+    name = clean(refusal.source + (f" {refusal.counter}" if refusal.counter else ""))
+    remedy = f"; {clean(refusal.remedy)}" if refusal.remedy else ""
+    return f"{name}: {clean(refusal.reason)}{remedy}"
+
+
+# --- rows ---------------------------------------------------------------------------------
+
+
+class _Rows:
+    """Makes the rows of one session; holds what would be slow to look up for each row."""
+
+    def __init__(self, session: Session, everything: bool) -> None:
+        self._session = session
+        self._everything = everything
+        self._last = last_metrics(session.metrics)
+        self._runs = _runs(session.cells)
+        self._spans: defaultdict[int | None, list[Span]] = defaultdict(list)
+        numbers = {cell.number for cell in session.cells}
+        numbers |= {cell.number for cell in session.open_cells}
+        for span in session.spans:
+            self._spans[span.cell if span.cell in numbers else None].append(span)
+        fair_share = MOST_SPAN_ROWS // max(1, len(self._spans))
+        self._most_spans = min(MOST_SPANS, max(1, fair_share))
+
+    def all(self) -> Iterable[Row]:
+        shown, rest = _costliest(self._session.cells, None if self._everything else MOST_CELLS)
+        rows = {cell.number: self._cell(cell) for cell in shown}
+        rows |= {cell.number: self._running(cell) for cell in self._session.open_cells}
+        for number in sorted(rows):
+            yield rows[number]
+            yield from self._below(self._spans[number])
+        if rest:
+            yield Row("rest", _rest_words(rest))
+        if self._spans[None]:
+            yield Row("heading", "outside cells")
+            yield from self._below(self._spans[None])
+
+    def _cell(self, cell: Cell) -> Row:
+        session, energy = self._session, cell.energy
+        category = session.ledger.category_of.get(cell.number, "")
+        metric = self._last.get(cell.number)
+        return Row(
+            kind="cell",
+            label=_name(cell.label),
+            depth=0 if cell.parent is None else 1,
+            number=f"[{' ' if cell.execution_count is None else cell.execution_count}]",
+            energy=energy_words(energy),
+            share=share_words(session.share(energy)),
+            duration=format_duration(cell.duration_s),
+            co2=_co2_words(session, energy),
+            metric=metric_words(metric) if metric else "",
+            marks=tuple(self._cell_marks(cell, category)),
+            category=category,
+            fraction=session.share(energy) or 0.0,
+        )
+
+    def _cell_marks(self, cell: Cell, category: str) -> Iterable[str]:
+        status = status_words(cell.status, cell.error)
+        if status:
+            yield status
+        if category == "superseded":
+            yield category
+        run, runs = self._runs.get(cell.number, (1, 1))
+        if runs > 1:
+            yield f"run {run} of {runs}"
+        if cell.thread != "main":
+            yield clean(cell.thread)
+        elif cell.parent is not None:
+            yield "nested"
+        if cell.devices_busy:
+            yield f"{', '.join(map(clean, cell.devices_busy))} still busy at its end"
+        yield from _energy_marks(cell.energy)
+
+    def _running(self, cell: OpenCell) -> Row:
+        session, energy = self._session, cell.so_far
+        metric = self._last.get(cell.number)
+        return Row(
+            kind="running",
+            label=_name(cell.tags.label or cell.first_line),
+            depth=0 if cell.parent is None else 1,
+            number="[*]",
+            energy=energy_words(energy),
+            share=share_words(session.share(energy)),
+            duration=format_duration(max(0.0, session.duration_s - cell.started_s)),
+            co2=_co2_words(session, energy),
+            metric=metric_words(metric) if metric else "",
+            marks=("running", *_energy_marks(energy)),
+            fraction=session.share(energy) or 0.0,
+        )
+
+    def _below(self, spans: Sequence[Span]) -> Iterable[Row]:
+        """The spans of one cell, in their order; of many, those that cost most."""
+        most = len(spans) if self._everything else self._most_spans
+        shown = sorted(spans, key=lambda span: span.energy.total_uj or 0, reverse=True)[:most]
+        parents = {span.span: span.parent for span in shown}
+        for span in sorted(shown, key=lambda span: span.span):
+            yield self._span(span, _depth(span.span, parents))
+        if len(spans) > most:
+            # Spans may nest, so their energies are not added.
+            yield Row("rest", f"+ {_plural(len(spans) - most, 'span')}", depth=1)
+
+    def _span(self, span: Span, depth: int) -> Row:
+        session, energy = self._session, span.energy
+        status = status_words(span.status, span.error)
+        return Row(
+            kind="span",
+            label=_name(span.name),
+            depth=depth,
+            energy=energy_words(energy),
+            share=share_words(session.share(energy)),
+            duration=format_duration(span.duration_s),
+            co2=_co2_words(session, energy),
+            marks=tuple(filter(None, (status, *self._span_marks(energy)))),
+            fraction=session.share(energy) or 0.0,
+        )
+
+    def _span_marks(self, energy: Energy) -> Iterable[str]:
+        """Spans need not repeat what their cell and the headline say."""
+        usual = self._session.total.provenance
+        return _gap_marks(energy) if energy.provenance == usual else _energy_marks(energy)
+
+
+def _name(label: str) -> str:
+    name = clean(label[: 10 * LONGEST_NAME])
+    return (name if len(name) <= LONGEST_NAME else f"{name[:LONGEST_NAME]}…") or "(no text)"
+
+
+def _gap_marks(energy: Energy) -> Iterable[str]:
+    missing = missing_words(energy)
+    if missing:
+        yield missing
+    if energy.below_resolution:
+        yield "below resolution"
+
+
+def _energy_marks(energy: Energy) -> Iterable[str]:
+    yield from _gap_marks(energy)
+    yield from (clean(kind) for kind in energy.provenance if kind != "measured")
+
+
+def _runs(cells: Iterable[Cell]) -> dict[int, tuple[int, int]]:
+    """Which run of how many each cell is, by its number."""
+    own = [cell for cell in in_order(cells) if cell.owns_time]
+    runs = Counter(identity_of(cell) for cell in own)
+    seen: Counter[tuple[str, str | None]] = Counter()
+    found = {}
+    for cell in own:
+        identity = identity_of(cell)
+        seen[identity] += 1
+        found[cell.number] = (seen[identity], runs[identity])
+    return found
+
+
+def _costliest(cells: Sequence[Cell], most: int | None) -> tuple[list[Cell], list[Cell]]:
+    """The cells that cost most, and the rest."""
+    if most is None or len(cells) <= most:
+        return list(cells), []
+    ranked = sorted(cells, key=lambda cell: cell.energy.total_uj or 0, reverse=True)
+    return ranked[:most], ranked[most:]
+
+
+def _rest_words(rest: Sequence[Cell]) -> str:
+    energies = [cell.energy for cell in rest if cell.owns_time]
+    known = [energy.total_uj for energy in energies if energy.total_uj is not None]
+    if not known:
+        return f"+ {_plural(len(rest), 'cell')}"
+    at_least = "≥ " if len(known) < len(energies) or any(e.missing for e in energies) else ""
+    return f"+ {_plural(len(rest), 'cell')} with {at_least}{format_energy(sum(known))}"
+
+
+def _depth(span: int, parents: dict[int, int | None]) -> int:
+    """How deep a span lies among those that are shown; 1 is right below the cell."""
+    depth, parent = 1, parents[span]
+    # A damaged journal may hold a ring of parents: its members all get to the same depth.
+    while parent in parents and parent != span and depth < len(parents):
+        depth, parent = depth + 1, parents[parent]
+    return depth
+
+
+# --- ledger -------------------------------------------------------------------------------
+
+
+def _ledger(session: Session) -> Iterable[Part]:
+    for name, entry in session.ledger.entries.items():
+        share = session.share(entry)
+        if share and entry.total_uj:
+            yield Part(name, format_energy(entry.total_uj), share_words(share), share)
+
+
+# --- notes --------------------------------------------------------------------------------
+
+
+def _notes(session: Session, everything: bool) -> Iterable[str]:
+    most = None if everything else MOST_NOTES
+    yield from _limited(list(_holes(session)), most)
+    yield from _gaps(session)
+    yield from _limited(list(_overlaps(session)), most)
+    yield from _limited([clean(problem) for problem in session.problems], most)
+    yield from _damage(session)
+    yield from _assumptions(session)
+    intensities = [period.intensity for period in session.periods if period.intensity]
+    if any("Our World in Data" in intensity.source for intensity in intensities):
+        yield ATTRIBUTION
+
+
+def _limited(notes: list[str], most: int | None) -> list[str]:
+    if most is None or len(notes) <= most:
+        return notes
+    return [*notes[:most], f"... and {len(notes) - most} more of this kind."]
+
+
+def _holes(session: Session) -> Iterable[str]:
+    grouped: defaultdict[tuple[str, str, str, bool], list[tuple[float, float | None]]]
+    grouped = defaultdict(list)
+    for hole in session.holes:
+        key = (hole.counter, hole.reason, hole.remedy, hole.lost)
+        grouped[key].append((hole.since_s, hole.until_s))
+    for (counter, reason, remedy, lost), stretches in grouped.items():
+        told = f" ({clean(reason)})" if reason else ""
+        effect = (
+            "its energy then is not known, so totals with it are lower bounds"
+            if lost
+            else "its energy then is in the total, but no cell can be given it"
+        )
+        todo = f": {clean(remedy)}" if remedy else ""
+        yield f"{clean(counter)} could not be read {_when(stretches)}{told}; {effect}{todo}."
+
+
+def _when(stretches: Sequence[tuple[float, float | None]]) -> str:
+    since, until = stretches[-1]
+    if len(stretches) > 1:
+        seconds = sum(end - start for start, end in stretches if end is not None)
+        still = ", and has not come back" if until is None else ""
+        return f"{len(stretches)} times, for {format_duration(seconds)} in all{still}"
+    if until is None:
+        return f"from {format_duration(since)} on, and has not come back"
+    return f"from {format_duration(since)} to {format_duration(until)}"
+
+
+def _gaps(session: Session) -> Iterable[str]:
+    if not session.gaps:
+        return
+    seconds = sum(gap.until_s - gap.since_s for gap in session.gaps)
+    reasons = dict.fromkeys(clean(gap.reason) for gap in session.gaps if gap.reason)
+    told = f" ({'; '.join(reasons)})" if reasons else ""
+    times = "once" if len(session.gaps) == 1 else f"{len(session.gaps)} times"
+    yield (
+        f"The recorder was restarted {times}, and no samples were taken for "
+        f"{format_duration(seconds)}{told}; the power line has gaps there, and the figures of "
+        "cells hold unless they are marked."
+    )
+
+
+def _overlaps(session: Session) -> Iterable[str]:
+    for overlap in session.overlaps:
+        notebook = clean(overlap.notebook or "") or f"process {overlap.pid}"
+        yield (
+            f"{notebook} (session {clean(overlap.session)}) read the same counters, seen at "
+            f"{format_duration(overlap.seen_s)}: what both did is in the figures of both. Run "
+            "one at a time to compare them, and do not add them up."
+        )
+
+
+def _damage(session: Session) -> Iterable[str]:
+    if session.bad_lines:
+        lines = "1 line" if session.bad_lines == 1 else f"{session.bad_lines} lines"
+        yield (
+            f"{lines} of the journal could not be read and were skipped; what they told is "
+            "missing here. A kill or a full disk does that: check the space that is left."
+        )
+    if session.unknown_events:
+        yield (
+            f"{_plural(session.unknown_events, 'event')} of a newer version were skipped; to "
+            "see all of it: pip install --upgrade jupyter-green."
+        )
+    if session.samples_dropped:
+        yield (
+            f"{_plural(session.samples_dropped, 'power sample')} could not be written because "
+            "the disk was too slow or full; the figures of cells are whole. Put the data "
+            "directory on a local disk (JupyterGreen.data_dir)."
+        )
+
+
+def _assumptions(session: Session) -> Iterable[str]:
+    told: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
+    for name, info in session.counters.items():
+        if info.assumption:
+            told[clean(info.assumption), info.band].append(clean(name))
+    for (assumption, band), names in told.items():
+        margin = f" (± {format_share(band)})" if band else ""
+        yield f"{', '.join(names)} modelled{margin}: {assumption}."

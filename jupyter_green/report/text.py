@@ -1,0 +1,182 @@
+"""A session as plain text, for a terminal or the text form of a notebook's output."""
+
+from __future__ import annotations
+
+import shutil
+import unicodedata
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+
+from jupyter_green.report.table import Part, Row, Table
+from jupyter_green.sessions.model import Session
+
+USUAL_WIDTH = 100
+NARROWEST = 40
+GAP = "  "
+LABEL_MIN, LABEL_GOOD = 12, 24
+METRIC_MAX = 18
+MARKS_GOOD = 24
+
+
+def render(session: Session, *, width: int | None = None, everything: bool = False) -> str:
+    """The report as text.
+
+    Args:
+        width: columns to fill; default: the terminal's, or 100.
+        everything: all cells and spans, however many there are.
+    """
+    table = Table.of(session, everything=everything)
+    width = max(NARROWEST, width or shutil.get_terminal_size((USUAL_WIDTH, 24)).columns)
+    blocks = [
+        [table.title, *(f"{name}: {text}" for name, text in table.facts)],
+        _cells(table.rows, width),
+        _ledger(table.ledger),
+        list(table.notes),
+    ]
+    return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+# --- widths -------------------------------------------------------------------------------
+
+
+def display_width(text: str) -> int:
+    """Columns that a text takes in a terminal: wide characters two, combining ones none."""
+    return sum(map(_columns, text))
+
+
+def _columns(character: str) -> int:
+    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
+
+
+def cut(text: str, width: int) -> str:
+    """A text in at most ``width`` columns; what was cut off shows as an ellipsis."""
+    # Marks that take no columns must not pile up without end.
+    if len(text) <= 4 * width and display_width(text) <= width:
+        return text
+    kept, used = [], 0
+    for character in text[: 4 * width]:
+        used += _columns(character)
+        if used > width - 1:
+            break
+        kept.append(character)
+    return "".join(kept).rstrip() + "…"
+
+
+def _padded(text: str, width: int, right: bool) -> str:
+    blank = " " * (width - display_width(text))
+    return blank + text if right else text + blank
+
+
+# --- cells --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Column:
+    name: str
+    """Of the field in Row."""
+    title: str
+    right: bool = True
+    width: int = 0
+
+
+_COLUMNS = (
+    _Column("number", ""),
+    _Column("label", "Cell", right=False),
+    _Column("energy", "Energy"),
+    _Column("share", "Share"),
+    _Column("duration", "Time"),
+    _Column("co2", "CO₂e"),
+    _Column("metric", "Metric", right=False),
+)
+_DISPENSABLE = ("co2", "metric", "share", "number")
+"""What goes first where the window is narrow."""
+
+
+def _cells(rows: Sequence[Row], width: int) -> list[str]:
+    if not rows:
+        return ["No cell has run yet."]
+    columns = _fitted(rows, width)
+    header = _line(columns, {column.name: column.title for column in columns})
+    return [header.rstrip(), *(line for row in rows for line in _row(row, columns, width))]
+
+
+def _fitted(rows: Sequence[Row], width: int) -> list[_Column]:
+    """The columns with their widths; empty ones, and those that find no room, are left out."""
+    columns = [_Column(c.name, c.title, c.right, _natural(c, rows)) for c in _COLUMNS]
+    columns = [column for column in columns if column.width]
+    marks = max((display_width(_marks(row)) for row in rows), default=0)
+    for name in ("", *_DISPENSABLE):
+        columns = [column for column in columns if column.name != name]
+        room = width - sum(c.width + len(GAP) for c in columns if c.name != "label")
+        if room >= LABEL_GOOD:
+            break
+    wanted = next(column.width for column in columns if column.name == "label")
+    room_for_label = max(LABEL_GOOD, room - min(marks + len(GAP), MARKS_GOOD))
+    label = max(LABEL_MIN, min(wanted, room_for_label, room))
+    return [
+        _Column(c.name, c.title, c.right, label if c.name == "label" else c.width) for c in columns
+    ]
+
+
+def _natural(column: _Column, rows: Sequence[Row]) -> int:
+    """The width that shows a column whole; 0 where it is empty."""
+    widths = [display_width(_cell(row, column.name)) for row in rows if row.kind in _TABULAR]
+    widest = max(widths, default=0)
+    if column.name == "label":
+        return max(widest, len(column.title))
+    return max(widest, display_width(column.title)) if widest else 0
+
+
+_TABULAR = ("cell", "running", "span")
+
+
+def _cell(row: Row, name: str) -> str:
+    text: str = getattr(row, name)
+    if name == "label":
+        return "  " * row.depth + text
+    return cut(text, METRIC_MAX) if name == "metric" else text
+
+
+def _row(row: Row, columns: Sequence[_Column], width: int) -> Iterable[str]:
+    if row.kind not in _TABULAR:
+        yield cut(_indent(columns, row.depth) + row.label, width)
+        return
+    line = _line(columns, {column.name: _cell(row, column.name) for column in columns})
+    marks = _marks(row)
+    if display_width(line) + len(GAP) + display_width(marks) <= width:
+        yield f"{line}{GAP}{marks}".rstrip()
+        return
+    yield line.rstrip()
+    yield cut(_indent(columns, row.depth + 1) + marks, width)
+
+
+def _line(columns: Sequence[_Column], texts: dict[str, str]) -> str:
+    cells = (_padded(cut(texts[c.name], c.width), c.width, c.right) for c in columns)
+    return GAP.join(cells)
+
+
+def _indent(columns: Sequence[_Column], depth: int) -> str:
+    """Blanks up to where labels begin."""
+    numbers = sum(column.width + len(GAP) for column in columns if column.name == "number")
+    return " " * (numbers + 2 * depth)
+
+
+def _marks(row: Row) -> str:
+    return ", ".join(row.marks)
+
+
+# --- ledger -------------------------------------------------------------------------------
+
+
+def _ledger(parts: Sequence[Part]) -> list[str]:
+    if not parts:
+        return []
+    names = max(len(part.name) for part in parts)
+    energies = max(len(part.energy) for part in parts)
+    shares = max(len(part.share) for part in parts)
+    return [
+        f"{part.name:<{names}}{GAP}{part.energy:>{energies}}{GAP}{part.share:>{shares}}"
+        for part in parts
+    ]
