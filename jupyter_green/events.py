@@ -67,6 +67,8 @@ class Refusal(Struct, frozen=True, kw_only=True, omit_defaults=True):
     reason: str
     counter: str | None = None
     remedy: str = ""
+    by_choice: bool = False
+    """Nothing is wrong with it: another source serves, or the settings do not ask for it."""
 
 
 class Intensity(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -386,9 +388,7 @@ AnyEvent = (
     | SessionEnded
 )
 
-KINDS: frozenset[str] = frozenset(
-    str(kind.__struct_config__.tag) for kind in AnyEvent.__args__
-)
+KINDS: frozenset[str] = frozenset(str(kind.__struct_config__.tag) for kind in AnyEvent.__args__)
 
 # --- codec ------------------------------------------------------------------------------
 
@@ -420,7 +420,8 @@ def decode(line: bytes | bytearray | memoryview) -> AnyEvent:
         msgspec.DecodeError: no event at all (torn, damaged, or of another shape).
     """
     try:
-        return _decoder.decode(line)
+        event: AnyEvent = _decoder.decode(line)
+        return event
     except msgspec.ValidationError:
         kind = _kind_decoder.decode(line).kind
         if kind in KINDS:

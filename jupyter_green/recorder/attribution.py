@@ -7,7 +7,7 @@ read more often than once a second.
 from __future__ import annotations
 
 import os
-import sys
+import platform
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class CpuMeter:
     def read(self) -> CpuTimes | None:
         """The times now, or None where they cannot be read (or the kernel is gone)."""
         try:
-            if sys.platform == "linux":
+            if platform.system() == "Linux":
                 return CpuTimes(self._linux_tree(self._pid), *self._linux_machine())
             return self._portable()
         except (OSError, ValueError, IndexError):

@@ -31,6 +31,8 @@ SPREAD_NS = 200_000
 """Readings that took longer than this between two looks at the clock are taken again ..."""
 TRIES = 3
 """... at most so often; the narrowest one counts, with a wider bound."""
+FULL_PIPE_S = 0.005
+"""A pipe that was full is tried again after so long."""
 RESTARTS = 5
 RESTART_WINDOW_S = 60.0
 """A recorder that dies more often than this is not started again; cells keep their two
@@ -54,11 +56,14 @@ class Client:
         """What went wrong with the recorder, in one sentence; empty while all is well."""
         self._hello = hello
         self._detection = detection
+        self._in_place = tuple(source for source in detection.sources if source.in_place)
+        self._absolute = tuple(source for source in detection.sources if source.absolute)
         self._clock = clock
         self._lock = threading.Lock()
         self._n = 0
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
         self._outbox = bytearray()
+        self._sender: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
         self._pipe = -1
         self._inline: Inline | None = None
@@ -94,33 +99,55 @@ class Client:
         """Time and the readings taken at it, as close together as the machine allows."""
         now_ns = self._clock.now_ns
         # Until the recorder samples, nobody else reads the slower counters.
-        everything = not self._ready
+        sources = self._in_place if self._ready else self._absolute
+        slow = len(sources) > len(self._in_place)
         best: tuple[int, int, dict[str, int]] | None = None
         for _ in range(TRIES):
             before_ns = now_ns()
             raw: dict[str, int] = {}
-            for source in self._detection.sources:
-                if source.in_place or everything:
-                    raw.update(source.read(before_ns))
+            for source in sources:
+                raw.update(source.read(before_ns))
             spread_ns = now_ns() - before_ns
             if best is None or spread_ns < best[1]:
                 best = (before_ns + spread_ns // 2, spread_ns, raw)
-            if spread_ns < SPREAD_NS or everything:
+            if spread_ns < SPREAD_NS or slow:
                 break
         assert best is not None
         return best
 
     def _send(self, line: bytes) -> None:
-        """Write without waiting; what does not fit goes with the next mark."""
+        """Write without waiting; what does not fit goes as soon as it does."""
         self._outbox += line
         try:
             while self._outbox:
                 written = os.write(self._pipe, self._outbox)
                 del self._outbox[:written]
         except BlockingIOError:
-            return
+            self._send_later()
         except OSError:
             self._outbox.clear()  # it has died; the listener starts another from the ring
+
+    def _send_later(self) -> None:
+        """Let a thread send the rest: the next mark may be far away, or never come."""
+        if self._sender is not None:
+            return
+        self._sender = threading.Thread(
+            target=self._send_on, name="jupyter_green sender", daemon=True
+        )
+        try:
+            self._sender.start()
+        except RuntimeError:
+            self._sender = None  # the interpreter ends, and ``close`` sends what it can
+
+    def _send_on(self) -> None:
+        while True:
+            time.sleep(FULL_PIPE_S)
+            with self._lock:
+                if self._outbox and not self._closed:
+                    self._send(b"")
+                if not self._outbox or self._closed:
+                    self._sender = None
+                    return
 
     # --- questions ---
 
@@ -148,14 +175,7 @@ class Client:
                 if left_s <= 0 or self._closed or self._inline is not None:
                     return None
                 self._answered.wait(min(left_s, 0.05))
-                self._push()
             return self._answers.pop(request)
-
-    def _push(self) -> None:
-        """Send what the pipe did not take before, while somebody waits for it."""
-        with self._lock:
-            if self._outbox and not self._closed:
-                self._send(b"")
 
     # --- the recorder process ---
 
@@ -198,8 +218,17 @@ class Client:
         wire.read_lines(process.stdout.fileno(), self._handle_line)
         process.stdout.close()
         status = _reap(process)
+        self._hang_up(process)
         if not self._closed and process is self._process:
             self._replace(status)
+
+    def _hang_up(self, process: subprocess.Popen[bytes]) -> None:
+        """Close the pipe to a dead recorder; its number may be that of another file next."""
+        assert process.stdin is not None
+        with self._lock:
+            if process is self._process:
+                self._pipe = -1
+            process.stdin.close()
 
     def _handle_line(self, line: bytes) -> None:
         try:
@@ -211,9 +240,6 @@ class Client:
                 self._acknowledged(message.n)
             case wire.Ready():
                 self._ready = True
-                with self._lock:
-                    if self._outbox and not self._closed:
-                        self._send(b"")
             case wire.CaughtUp():
                 with self._answered:
                     if message.request in self._pending:
@@ -234,7 +260,7 @@ class Client:
         now_s = time.monotonic()
         if len(self._starts) > RESTARTS and now_s - self._starts[0] < RESTART_WINDOW_S:
             self._go_inline(
-                f"the recorder died {RESTARTS} times in {RESTART_WINDOW_S:.0f} s ({how})"
+                f"the recorder died {len(self._starts)} times in {RESTART_WINDOW_S:.0f} s ({how})"
             )
             return
         hello = msgspec.structs.replace(self._hello, restart=f"the recorder died ({how})")
@@ -292,11 +318,10 @@ class Client:
         if process is not None:
             process.returncode = 0  # not ours to wait for
             for pipe in (process.stdin, process.stdout):
-                # Closing the descriptors only: the file objects may be locked by the
-                # parent's listener thread, which does not exist here.
-                with contextlib.suppress(OSError, ValueError):
+                # Unbuffered, so no thread of the parent can have held a lock on them.
+                with contextlib.suppress(OSError):
                     if pipe is not None:
-                        os.close(pipe.fileno())
+                        pipe.close()
 
 
 def _reap(process: subprocess.Popen[bytes]) -> int | None:

@@ -20,9 +20,7 @@ from jupyter_green.sources.counter import Detection
 class Inline:
     """A recorder without a process."""
 
-    def __init__(
-        self, hello: wire.Hello, detection: Detection, clock: Clock, problem: str
-    ) -> None:
+    def __init__(self, hello: wire.Hello, detection: Detection, clock: Clock, problem: str) -> None:
         self._journal = Journal(Path(hello.journal), lambda n: None)
         self._sampler = Sampler(
             detection, clock, hello.start_ns, hello.settings, self._journal.append

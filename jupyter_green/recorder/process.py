@@ -91,9 +91,7 @@ class Replies:
 class Recorder:
     """Joins the sampler to pipes, journal and the watch over the kernel."""
 
-    def __init__(
-        self, hello: wire.Hello, inbox: Inbox, replies: Replies, clock: Clock
-    ) -> None:
+    def __init__(self, hello: wire.Hello, inbox: Inbox, replies: Replies, clock: Clock) -> None:
         self._inbox = inbox
         self._replies = replies
         self._journal = Journal(Path(hello.journal), self._acknowledge)
@@ -130,8 +128,6 @@ class Recorder:
         while not self._sampler.ended:
             for message in received(self._inbox, self._sampler.due_s()):
                 self._handle(message)
-            if self._sampler.ended:
-                break
             self._sampler.on_time()
             self._answer_questions()
             self._look_around()

@@ -95,7 +95,11 @@ class Sampler:
         self._settings = settings
         self._emit = emit
         self._meter = meter
-        self._tracks = {info.name: Track(info) for info in detection.counters}
+        self._tracks = {
+            info.name: Track(info, absolute=source.absolute)
+            for source in detection.sources
+            for info in source.counters
+        }
         self._source_of = {
             info.name: source for source in detection.sources for info in source.counters
         }
@@ -121,6 +125,22 @@ class Sampler:
         for name, uj in fold.last.items():
             if name in self._tracks:
                 self._tracks[name].resume(last_ns, uj, fold.offsets.get(name, 0))
+            else:
+                self._put(
+                    now_ns,
+                    CounterLost(
+                        t=self._t(now_ns),
+                        counter=name,
+                        since=fold.t,
+                        reason="it was not found again when the recorder was restarted",
+                    ),
+                )
+        for name, lost in fold.lost.items():
+            if name in self._tracks:
+                since_ns = self._start_ns + round(lost.since * NS_PER_S)
+                self._tracks[name].resume_lost(Loss(since_ns, last_ns, lost.reason, lost.remedy))
+        self._paused = fold.paused
+        self._first_suspended_s -= fold.suspended_s
         for number, window in fold.open_cells.items():
             if isinstance(window.began, CellStarted):
                 self._open_cells[number] = window.began
@@ -137,15 +157,20 @@ class Sampler:
             return
         self.marks = mark.n
         self._notice_suspend()
-        event = structs.replace(mark.event, t=self._t(mark.t_ns), n=mark.n)
+        event: Event = structs.replace(mark.event, t=self._t(mark.t_ns), n=mark.n)
         if not isinstance(event, Stamped):
             self._put(mark.t_ns, event)
             return
         uj, late_ns = self._stamp(mark.t_ns, mark.raw, mark.spread_ns)
         self._report_changes()
-        event = self._understood(structs.replace(event, uj=uj), mark.t_ns)
-        self._unfinished.append(Unfinished(mark.t_ns, event, late_ns))
-        self._finish(force=self.ended)
+        stamped = self._understood(structs.replace(event, uj=uj), mark.t_ns)
+        self._unfinished.append(Unfinished(mark.t_ns, stamped, late_ns))
+        if isinstance(event, SessionEnded):
+            self.complete()
+            return
+        self._finish()
+        # More marks may be waiting behind this one: only what is older has settled.
+        self.flush(mark.t_ns)
 
     def _finish(self, *, force: bool = False) -> None:
         """Complete the bounds of the boundaries that have readings after them."""
@@ -160,9 +185,6 @@ class Sampler:
             self._put(first.t_ns, structs.replace(first.event, error_uj=error_uj))
             self.finished = first.event.n or self.finished
             self.flush(first.t_ns)
-        self.flush(self._clock.now_ns() - round(SETTLE_S * NS_PER_S))
-        if self.ended:
-            self.flush(self._clock.now_ns())
 
     def _bounded(self) -> list[Track]:
         """The tracks that can be read now."""
@@ -220,7 +242,12 @@ class Sampler:
     # --- time ---
 
     def on_time(self) -> None:
-        """Sample if it is time to, complete boundaries, and write what has settled."""
+        """Sample if it is time to, complete boundaries, and write what has settled.
+
+        To be called when every mark that has arrived was taken in.
+        """
+        if self.ended:
+            return
         now_ns = self._clock.now_ns()
         if now_ns >= self._next_sample_ns:
             self._notice_suspend()
@@ -234,6 +261,7 @@ class Sampler:
         # A counter that cannot be read must not hold up the others for ever.
         overdue = bool(self._unfinished) and now_ns >= self._completion_ns() + OVERDUE_NS
         self._finish(force=overdue)
+        self.flush(now_ns - round(SETTLE_S * NS_PER_S))
 
     def _completion_ns(self) -> int:
         """When the oldest unfinished boundary can be completed."""
@@ -268,12 +296,13 @@ class Sampler:
         ]
         ends.append(SessionEnded(t=t, uj=uj, reason="kernel died"))
         self._unfinished.extend(Unfinished(now_ns, end, late_ns) for end in ends)
-        self._finish(force=True)
+        self.complete()
 
     def note(self, event: Event) -> None:
         """Put in an event that another part of the recorder has seen now."""
         now_ns = self._clock.now_ns()
-        self._put(now_ns, structs.replace(event, t=self._t(now_ns)))
+        if not self.ended:
+            self._put(now_ns, structs.replace(event, t=self._t(now_ns)))
 
     def complete(self) -> None:
         """Let everything go with what is known now."""
@@ -393,7 +422,8 @@ class Sampler:
         now_ns = self._clock.now_ns()
         for track in self._tracks.values():
             track.forget(now_ns, f"the machine was suspended for {asleep_s:.0f} s")
-        self._anchored_ns = 0  # the wall clock has moved: anchor at the next sample
+        # The wall clock has moved: anchor at the next sample.
+        self._anchored_ns = now_ns - round(ANCHOR_S * NS_PER_S)
 
     def _report_changes(self) -> None:
         """Events for what happened to counters, ahead of the stamp that showed it."""

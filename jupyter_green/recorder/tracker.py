@@ -28,6 +28,7 @@ from jupyter_green.configurable import load_settings
 from jupyter_green.errors import MetricError, RecorderError, UnknownPlace
 from jupyter_green.events import (
     FORMAT,
+    BaselineMeasured,
     CellFinished,
     CellStarted,
     Intensity,
@@ -61,10 +62,9 @@ WRAPPERS = ("%%energy", "%%time", "%%capture", "%%prun")
 FIRST_LINE = 120
 """Characters of a cell's first line that the journal keeps as its name."""
 
-HIGHER = frozenset(
-    "acc accuracy auc auroc bleu dice f1 iou map precision r2 recall rouge score top1 top5".split()
-)
-LOWER = frozenset("cer error fid loss mae mape mse nll perplexity ppl rmse wer".split())
+_HIGHER = "acc accuracy auc auroc bleu dice f1 iou map precision r2 recall rouge score top1 top5"
+_LOWER = "cer error fid loss mae mape mse nll perplexity ppl rmse wer"
+HIGHER, LOWER = frozenset(_HIGHER.split()), frozenset(_LOWER.split())
 
 
 @dataclass
@@ -115,9 +115,7 @@ class Tracker:
         start_ns = self._clock.now_ns()
         pid, started = own_identity()
         detection = detect(settings)
-        hello = Hello(
-            settings, str(self.journal), self.id, start_ns, pid, started, notebook_name()
-        )
+        hello = Hello(settings, str(self.journal), self.id, start_ns, pid, started, notebook_name())
         self._client = Client(hello, detection, self._clock)
         self._client.mark(
             SessionStarted(
@@ -177,11 +175,11 @@ class Tracker:
                 number=run.number,
                 cell=digest(cell_id) if cell_id else source_hash,
                 identified_by="front end" if cell_id else "source",
-                first_line=first_line(source),
+                first_line=writable(first_line(source)),
                 source_hash=source_hash,
-                source=source if self.settings.keep_source else None,
+                source=writable(source) if self.settings.keep_source else None,
                 execution_count=execution_count,
-                tags=tags,
+                tags=writable_tags(tags),
                 thread=thread,
                 parent=parent,
             )
@@ -191,7 +189,7 @@ class Tracker:
     def cell_finished(self, run: CellRun, status: str, error: str | None = None) -> None:
         """Mark the end of a cell."""
         self._client.mark(
-            CellFinished(t=0.0, number=run.number, status=status, error=error)
+            CellFinished(t=0.0, number=run.number, status=status, error=error and writable(error))
         )
         with self._lock:
             if run in self._cells:
@@ -222,12 +220,12 @@ class Tracker:
             SpanStarted(
                 t=0.0,
                 span=span,
-                name=name,
+                name=writable(name),
                 type=type_,
                 parent=open_spans[-1] if open_spans else None,
                 cell=self.current_cell,
                 thread=thread_kind(),
-                tags=tags or Tags(),
+                tags=writable_tags(tags or Tags()),
             )
         )
         open_spans.append(span)
@@ -235,7 +233,9 @@ class Tracker:
 
     def span_finished(self, span: int, status: str = "ok", error: str | None = None) -> None:
         """Mark the end of a named window."""
-        self._client.mark(SpanFinished(t=0.0, span=span, status=status, error=error))
+        self._client.mark(
+            SpanFinished(t=0.0, span=span, status=status, error=error and writable(error))
+        )
         open_spans = self._open_spans()
         if span in open_spans:
             open_spans.remove(span)
@@ -261,16 +261,20 @@ class Tracker:
         self._client.mark(
             MetricLogged(
                 t=0.0,
-                name=name,
+                name=writable(name),
                 value=value if finite else None,
                 text=None if finite else str(value),
                 step=step,
-                run=run,
+                run=run and writable(run),
                 direction=direction or likely_direction(name),
                 source=source,
                 cell=self.current_cell,
             )
         )
+
+    def baseline_measured(self, duration_s: float, power_w: dict[str, float]) -> None:
+        """Mark the power of the idle machine, by counter."""
+        self._client.mark(BaselineMeasured(t=0.0, duration_s=duration_s, power_w=power_w))
 
     # --- switches ---
 
@@ -374,6 +378,18 @@ def digest(text: str) -> str:
     return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
 
 
+def writable(text: str) -> str:
+    """The text without lone surrogates, which no file or pipe could take."""
+    return text.encode("utf-8", "replace").decode()
+
+
+def writable_tags(tags: Tags) -> Tags:
+    texts = {name: getattr(tags, name) for name in ("label", "stage", "technique")}
+    return structs.replace(
+        tags, **{name: writable(text) for name, text in texts.items() if text is not None}
+    )
+
+
 def first_line(source: str) -> str:
     """The first line that says what the cell does, as its name."""
     lines = [line.strip() for line in source.splitlines() if line.strip()]
@@ -404,13 +420,19 @@ def as_number(name: str, value: object) -> float:
         if isinstance(value, (str, bytes)):
             raise TypeError
         return float(value)  # type: ignore[arg-type]
-    except (TypeError, ValueError) as error:
-        shown = repr(value)
-        shown = shown if len(shown) <= 60 else f"{shown[:57]}..."
+    except Exception as error:  # each library has its own for what is no scalar
         raise MetricError(
-            f"metric {name!r} must be one number, it is {shown} "
+            f"metric {name!r} must be one number, it is {_shown(value)} "
             f"({type(value).__name__}); log a scalar such as float(value.mean())"
         ) from error
+
+
+def _shown(value: object) -> str:
+    try:
+        shown = repr(value)
+    except Exception:  # an integer of more than 4300 digits, for one
+        return "something else"
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 def notebook_name() -> str | None:

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import deque
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jupyter_green.events import CounterInfo
 
@@ -23,11 +23,10 @@ package or DRAM uses tens of milliwatts, hundreds of steps of its counter in tha
 
 STUCK_READS = 5
 
-SLACK_S = 0.05
-"""Readings may be late by so much; added to the time in which energy can have been used."""
-
-JITTER_S = 0.005
-"""Two readings closer than this may come in either order."""
+LATE_S = 0.1
+"""A process may be held up for so long (by its quota of CPU time) between its look at the clock
+and its reading. One that then seems to go back a little is no reset; should it be one after all,
+the readings that follow tell."""
 
 DEFAULT_MAX_POWER_W = 2_000.0
 
@@ -71,11 +70,13 @@ def _agree(one_w: float, other_w: float) -> bool:
 class Track:
     """The cumulative energy of one counter.
 
-    ``losses`` and ``returns`` collect what happened until the recorder takes it away.
+    ``changes`` collects what happened to it until the recorder takes that away.
     """
 
-    def __init__(self, info: CounterInfo) -> None:
+    def __init__(self, info: CounterInfo, *, absolute: bool = True) -> None:
         self.info = info
+        self._absolute = absolute
+        """It goes on through a failure or a restart; others begin again at zero."""
         self.offset_uj = 0
         self.changes: list[Loss | Return] = []
         self.loss: Loss | None = None
@@ -84,6 +85,7 @@ class Track:
         self._moved_ns = 0
         self._reads_since_move = 0
         self._begins_ns = 0
+        self._look_ns = round(LOOK_UPDATES * info.resolution_s * NS_PER_S)
         self._max_power_w = info.max_power_w or DEFAULT_MAX_POWER_W
 
     def resume(self, t_ns: int, cumulative_uj: int, offset_uj: int) -> None:
@@ -91,15 +93,28 @@ class Track:
         self.offset_uj = offset_uj
         self._begins_ns = self._moved_ns = t_ns
         self._push(t_ns, cumulative_uj)
+        if not self._absolute:
+            self._lose(Loss(t_ns, t_ns, "the counter began again with the recorder"))
+
+    def resume_lost(self, loss: Loss) -> None:
+        """The earlier recorder had lost the counter, and had said so.
+
+        Whether it stood still is not known any more, so it has to move before it counts.
+        """
+        self.loss = replace(loss, stuck=True)
 
     # --- readings ---
 
     def take(self, t_ns: int, raw_uj: int) -> int | None:
         """Cumulative microjoules for a reading; None where it cannot be placed."""
+        if self.loss is not None and t_ns < self.loss.at_ns:
+            return None  # taken before the failure, and heard of after it
         if not self._times:
             self._begins_ns = self._moved_ns = t_ns
             self._push(t_ns, raw_uj + self.offset_uj)
-            return None if self.loss is not None else self._values[-1]
+            if self.loss is not None:
+                self._return(t_ns, lost=True, reason="read for the first time")
+            return self._values[-1]
         if t_ns < self._times[-1]:
             return self._take_late(t_ns, raw_uj)
         return self._take_new(t_ns, raw_uj)
@@ -120,7 +135,7 @@ class Track:
         limit = self._plausible_uj(elapsed_s)
         if delta < 0 or delta > limit:
             backwards = wraps_at - delta if wraps_at else -delta
-            if elapsed_s < JITTER_S and 0 < backwards <= self._plausible_uj(JITTER_S):
+            if elapsed_s < LATE_S and 0 < backwards <= self._plausible_uj(LATE_S):
                 return newest_uj
             return self._take_reset(t_ns, raw_uj)
         if wraps_at and limit >= wraps_at:
@@ -129,8 +144,8 @@ class Track:
             self._lose(Loss(newest_ns, t_ns, reason))
             self._return(t_ns, lost=True, reason="read again")
         elif self.loss is not None:
-            if self.info.provenance == "integrated":
-                # It counts from zero again, and that may look like standing still.
+            if not self._absolute:
+                # It may count from zero again, and that may look like standing still.
                 return self._take_reset(t_ns, raw_uj)
             if self.loss.stuck and delta == 0:
                 self._push(t_ns, newest_uj)
@@ -146,8 +161,7 @@ class Track:
         self._reads_since_move += 1
         if self._is_stuck(t_ns):
             stood_s = (t_ns - self._moved_ns) / NS_PER_S
-            raw = newest_uj - self.offset_uj
-            reason = f"the counter has stood still at {raw} µJ for {stood_s:.0f} s"
+            reason = f"the counter has stood still at {self._raw(newest_uj)} µJ for {stood_s:.0f} s"
             self._lose(Loss(self._moved_ns, t_ns, reason, stuck=True))
             return None
         return newest_uj
@@ -175,9 +189,7 @@ class Track:
     def _take_reset(self, t_ns: int, raw_uj: int) -> int:
         """The counter restarted: its energy since the last reading is unknown."""
         newest_ns, newest_uj = self._times[-1], self._values[-1]
-        before = newest_uj - self.offset_uj
-        if self.info.range_uj:
-            before %= self.info.range_uj
+        before = self._raw(newest_uj)
         self.offset_uj = newest_uj - raw_uj
         if self.info.range_uj:
             self.offset_uj %= self.info.range_uj
@@ -240,7 +252,7 @@ class Track:
     def _back(self, times: list[int], here: int) -> int:
         """Index of a reading some twenty updates back; fewer where a short cell began since."""
         start = here
-        while start > 0 and times[here] - times[start - 1] < self.look_ahead_ns:
+        while start > 0 and times[here] - times[start - 1] < self._look_ns:
             start -= 1
         if times[here] - times[start] < 2 * self.info.resolution_s * NS_PER_S:
             start -= 1
@@ -249,7 +261,7 @@ class Track:
     def _ahead_w(self, times: list[int], here: int) -> float | None:
         """Mean watts after a reading, over twenty updates or a little more."""
         for end in range(here + 1, len(times)):
-            if times[end] - times[here] >= self.look_ahead_ns:
+            if times[end] - times[here] >= self._look_ns:
                 return self._mean_w(here, end)
         return None
 
@@ -266,10 +278,18 @@ class Track:
 
     @property
     def look_ahead_ns(self) -> int:
-        """A stamp is complete when the counter has been read so long after it."""
-        return round(LOOK_UPDATES * self.info.resolution_s * NS_PER_S)
+        """A stamp is complete when the counter has been read so long after it.
+
+        Only where the bound follows from the counter's updates: that of a model is its band.
+        """
+        return self._look_ns if self.info.provenance == "measured" else 0
 
     # --- inside ---
+
+    def _raw(self, cumulative_uj: int) -> int:
+        """What the counter itself said."""
+        raw_uj = cumulative_uj - self.offset_uj
+        return raw_uj % self.info.range_uj if self.info.range_uj else raw_uj
 
     def _push(self, t_ns: int, value: int) -> None:
         times = self._times
@@ -281,7 +301,7 @@ class Track:
         self._values.append(value)
 
     def _plausible_uj(self, elapsed_s: float) -> float:
-        return self._max_power_w * (elapsed_s + SLACK_S) * 1e6
+        return self._max_power_w * (elapsed_s + LATE_S) * 1e6
 
     def _is_stuck(self, t_ns: int) -> bool:
         return (

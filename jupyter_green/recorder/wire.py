@@ -93,12 +93,14 @@ def encode(message: ToRecorder | ToKernel) -> bytes:
 
 def decode_for_recorder(line: bytes) -> ToRecorder:
     """A line from the kernel."""
-    return _to_recorder.decode(line)
+    message: ToRecorder = _to_recorder.decode(line)
+    return message
 
 
 def decode_for_kernel(line: bytes) -> ToKernel:
     """A line from the recorder."""
-    return _to_kernel.decode(line)
+    message: ToKernel = _to_kernel.decode(line)
+    return message
 
 
 def read_lines(fd: int, put: Callable[[bytes], None]) -> None:

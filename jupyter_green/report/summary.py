@@ -28,7 +28,7 @@ Window = Cell | Span | OpenCell
 
 NAME_MAX = 60
 """Characters of a name in one line."""
-TOO_SHORT = "too short for its counters: repeat it in a loop"
+TOO_SHORT = "too short for its counters: %%energyit repeats it"
 
 
 def describe(session: Session, window: Window) -> str:

@@ -213,7 +213,8 @@ def _facts(session: Session) -> Iterable[tuple[str, str]]:
     yield "Time", _time_fact(session)
     yield "Source", _source_fact(session)
     for refusal in session.refused:
-        yield "Not used", _refusal_words(refusal)
+        if not refusal.by_choice:
+            yield "Not used", _refusal_words(refusal)
 
 
 def _energy_fact(session: Session) -> str:

@@ -15,7 +15,8 @@ The JSON object has these keys; units stand in the names, and null is not known:
     counted (part of the total), part_of, resolution_s, band (relative systematic uncertainty),
     scope, device, assumption (of a model).
 ``refused``
-    Sources that are not used: source, counter, reason, remedy.
+    Sources that are not used: source, counter, reason, remedy, by_choice (nothing is wrong
+    with it: another serves, or the settings do not ask for it).
 ``total``
     energy_j, bound_j (half-width of the 95 % interval), at_least (a part is missing), missing,
     provenance, co2_g, cost, currency, by_counter_j. The machine's energy, not the process's.

@@ -13,12 +13,14 @@ The journals in ``tests/golden`` hold it (and any other reader) to what they mea
 from __future__ import annotations
 
 import math
+import re
 from array import array
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
+from jupyter_green.errors import NewerFormat, NotAJournal
 from jupyter_green.events import (
     FORMAT_MAJOR,
     BaselineMeasured,
@@ -29,11 +31,13 @@ from jupyter_green.events import (
     CounterLost,
     CounterRestored,
     Event,
+    Intensity,
     IntensityChanged,
     JournalThinned,
     MetricLogged,
     ModelDescribed,
     OverlapSeen,
+    Pricing,
     PricingChanged,
     RecorderRestarted,
     SessionEnded,
@@ -46,7 +50,6 @@ from jupyter_green.events import (
     UnknownKind,
     decode,
 )
-from jupyter_green.errors import NewerFormat, NotAJournal
 from jupyter_green.sessions import ledger
 from jupyter_green.sessions.bound import Errors
 from jupyter_green.sessions.model import (
@@ -86,6 +89,8 @@ class Fold:
         self.last: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
         self.lost: dict[str, CounterLost] = {}
+        self.paused = False
+        self.suspended_s = 0.0
         self.ended: SessionEnded | None = None
         self.open_cells: dict[int, Window] = {}
         self.open_spans: dict[int, Window] = {}
@@ -95,20 +100,22 @@ class Fold:
         self._counted: frozenset[str] = frozenset()
         self._crossed: set[str] = set()
         self._between = Account()
-        self._paused = Account()
+        self._pause = Account()
         self._holes = Account()
         self._total = Account()
         self._owner = self._between
         self._owning: Window | None = None
-        self._is_paused = False
-        self._period_totals = [0]
+        self._counted_uj = 0
+        self._period_starts: list[dict[str, int]] = [{}]
         self._periods: list[Period] = []
         self._first_errors: Errors = {}
         self._last_errors: Errors = {}
         self._never_whole: set[str] = set()
         self._cells: list[Cell] = []
+        self._cell_errors: list[tuple[Errors, Errors]] = []
         self._accounts: dict[int, Account] = {}
         self._spans: list[Span] = []
+        self._span_errors: list[tuple[Errors, Errors]] = []
         self._metrics: list[Metric] = []
         self._models: list[ModelDescribed] = []
         self._baselines: list[Baseline] = []
@@ -118,6 +125,7 @@ class Fold:
         self._dropped = 0
         self._problems: list[str] = []
         self._wall = (0.0, 0.0)
+        self._suspends: list[tuple[float, float]] = []
         self._trace_t = array("d")
         self._trace: dict[str, array[int]] = {}
         self._handlers: dict[type, Callable[[Any], None]] = {
@@ -127,7 +135,7 @@ class Fold:
             SpanStarted: self._span_started,
             SpanFinished: self._span_finished,
             MetricLogged: self._metric_logged,
-            ModelDescribed: self._models.append,
+            ModelDescribed: self._model_described,
             IntensityChanged: self._intensity_changed,
             PricingChanged: self._pricing_changed,
             BaselineMeasured: self._baseline_measured,
@@ -154,13 +162,20 @@ class Fold:
             except UnknownKind:
                 self.unknown_events += 1
                 continue
-            except (msgspec.DecodeError, RecursionError):
+            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+                if self.header is None:
+                    _refuse_newer(line)
                 self.bad_lines += 1
                 continue
             self.feed(event)
 
     def feed(self, event: Event) -> None:
-        """One event. Doubles of marks that were sent again are ignored."""
+        """One event. Doubles of marks that were sent again are ignored.
+
+        Before the first line nothing is known of the counters, so nothing is taken.
+        """
+        if self.header is None and not isinstance(event, SessionStarted):
+            return
         if event.n is not None:
             if event.n <= self.marks:
                 return
@@ -169,21 +184,25 @@ class Fold:
         if elapsed > 0:
             self._owner.seconds += elapsed
             self.t = event.t
-        if isinstance(event, Stamped) and event.uj:
+        if isinstance(event, Stamped) and event.uj and self.header is not None:
             self._read(event)
         handler = self._handlers.get(type(event))
         if handler is not None:
             handler(event)
 
     def _read(self, event: Stamped) -> None:
-        """Give the energy since each counter's last reading to the owner."""
+        """Give the energy since each counter's last reading to the owner.
+
+        Counters that the first line does not name are passed over: nobody knows what they hold.
+        """
         counted = 0
         last, crossed, owned = self.last, self._crossed, self._owner.uj
         for counter, uj in event.uj.items():
             before = last.get(counter)
             if before is None:
-                last[counter] = uj
-                self._trace[counter] = array("q", [MISSING]) * len(self._trace_t)
+                if counter in self._counters:
+                    last[counter] = uj
+                    self._trace[counter] = array("q", [MISSING]) * len(self._trace_t)
                 continue
             delta = uj - before
             # A reading that was taken before the last one, and processed after it, takes
@@ -213,9 +232,9 @@ class Fold:
             column.append(event.uj.get(counter, MISSING))
 
     def _add_period(self, account: Account, counted_uj: int) -> None:
-        period = len(self._period_totals) - 1
+        period = len(self._periods) - 1
         account.by_period[period] = account.by_period.get(period, 0) + counted_uj
-        self._period_totals[period] += counted_uj
+        self._counted_uj += counted_uj
 
     # --- boundaries ---
 
@@ -225,6 +244,8 @@ class Fold:
 
     def _hand_over(self, event: Stamped, owner: Account, owning: Window | None) -> None:
         """The time line changes hands at ``event``."""
+        if owner is self._owner:
+            return
         unread = self._unread(event)
         if unread:
             self._crossed |= unread
@@ -236,8 +257,8 @@ class Fold:
 
     def _rightful(self) -> tuple[Account, Window | None]:
         """Who should own the time line now."""
-        if self._is_paused:
-            return self._paused, None
+        if self.paused:
+            return self._pause, None
         for window in self.open_cells.values():
             if window.account is not None:
                 return window.account, window
@@ -246,20 +267,20 @@ class Fold:
     def _open(self, event: CellStarted | SpanStarted, account: Account | None) -> Window:
         return Window(
             began=event,
-            at_start=dict(event.uj),
+            at_start={name: self.last[name] for name in event.uj if name in self.last},
             error_uj=event.error_uj,
-            period_totals=list(self._period_totals),
+            period=len(self._periods) - 1,
             missing=self._unread(event),
             account=account,
         )
 
-    def _energy(self, window: Window, errors: Errors) -> Energy:
+    def _energy(self, window: Window, errors: Errors, missing: Iterable[str] = ()) -> Energy:
         return energy_of(
             window.differences(self.last),
             self._counters,
-            window.missing,
+            window.missing.union(missing),
             (window.error_uj, errors),
-            window.by_period(self._period_totals),
+            window.by_period(self.last, self._counted, self._period_starts),
         )
 
     # --- one handler an event ---
@@ -274,6 +295,8 @@ class Fold:
         self._wall = (event.t, event.wall_s)
         self._periods = [Period(since_s=0.0, intensity=event.intensity, pricing=event.pricing)]
         self._never_whole = self._unread(event)
+        if event.uj:
+            self._read(event)
 
     def _cell_started(self, event: CellStarted) -> None:
         if event.number in self.open_cells or event.number in self._accounts:
@@ -286,7 +309,7 @@ class Fold:
         self.open_cells[event.number] = window
         if account is not None:
             self._accounts[event.number] = account
-            if not self._is_paused:
+            if not self.paused:
                 self._hand_over(event, account, window)
 
     def _abandon_main_cells(self, event: CellStarted) -> None:
@@ -294,8 +317,7 @@ class Fold:
         for number, window in list(self.open_cells.items()):
             if isinstance(window.began, CellStarted) and window.began.thread == "main":
                 window.flag(self._counted)
-                lost_end = CellFinished(t=event.t, number=number, status="unfinished")
-                self._close_cell(window, lost_end)
+                self._close_cell(window, _end_of_cell(event, number, "unfinished"))
 
     def _cell_finished(self, event: CellFinished) -> None:
         window = self.open_cells.get(event.number)
@@ -306,28 +328,8 @@ class Fold:
 
     def _close_cell(self, window: Window, event: CellFinished) -> None:
         del self.open_cells[event.number]
-        began = window.began
-        assert isinstance(began, CellStarted)
-        self._cells.append(
-            Cell(
-                number=event.number,
-                cell=began.cell,
-                first_line=began.first_line,
-                source=began.source,
-                execution_count=began.execution_count,
-                tags=began.tags,
-                thread=began.thread,
-                parent=began.parent,
-                started_s=began.t,
-                finished_s=max(began.t, event.t),
-                status=event.status,
-                error=event.error,
-                energy=self._energy(window, event.error_uj),
-                tree_share=event.tree_share,
-                devices=tuple(event.devices),
-                devices_busy=tuple(event.devices_busy),
-            )
-        )
+        self._cells.append(_cell(window, event, self._energy(window, event.error_uj)))
+        self._cell_errors.append((window.error_uj, event.error_uj))
         if self._owning is window:
             self._hand_over(event, *self._rightful())
 
@@ -339,23 +341,8 @@ class Fold:
         if window is None:
             return
         window.flag(self._unread(event))
-        began = window.began
-        assert isinstance(began, SpanStarted)
-        self._spans.append(
-            Span(
-                span=event.span,
-                name=began.name,
-                type=began.type,
-                parent=began.parent,
-                cell=began.cell,
-                tags=began.tags,
-                started_s=began.t,
-                finished_s=max(began.t, event.t),
-                status=event.status,
-                error=event.error,
-                energy=self._energy(window, event.error_uj),
-            )
-        )
+        self._spans.append(_span(window, event, self._energy(window, event.error_uj)))
+        self._span_errors.append((window.error_uj, event.error_uj))
 
     def _metric_logged(self, event: MetricLogged) -> None:
         cell = self.open_cells.get(event.cell) if event.cell is not None else None
@@ -369,7 +356,7 @@ class Fold:
                 source=event.source,
                 cell=event.cell,
                 logged_s=event.t,
-                session_uj=sum(self._period_totals) if self._known() else None,
+                session_uj=self._counted_uj if self._known() else None,
                 cell_uj=self._counted_since(cell) if cell is not None else None,
             )
         )
@@ -379,44 +366,40 @@ class Fold:
 
     def _counted_since(self, window: Window) -> int | None:
         differences = window.differences(self.last)
-        if not self._known():
-            return None
-        return sum(uj for counter, uj in differences.items() if counter in self._counted)
+        counted = [uj for counter, uj in differences.items() if counter in self._counted]
+        return sum(counted) if counted else None
+
+    def _model_described(self, event: ModelDescribed) -> None:
+        self._models.append(event)
 
     def _intensity_changed(self, event: IntensityChanged) -> None:
-        if self._periods:
-            self._begin_period(event.t, event.intensity, self._periods[-1].pricing)
+        self._begin_period(event.t, event.intensity, self._periods[-1].pricing)
 
     def _pricing_changed(self, event: PricingChanged) -> None:
-        if self._periods:
-            self._begin_period(event.t, self._periods[-1].intensity, event.pricing)
+        self._begin_period(event.t, self._periods[-1].intensity, event.pricing)
 
-    def _begin_period(self, t: float, intensity: Any, pricing: Any) -> None:
+    def _begin_period(self, t: float, intensity: Intensity | None, pricing: Pricing) -> None:
         self._periods.append(Period(since_s=t, intensity=intensity, pricing=pricing))
-        self._period_totals.append(0)
+        self._period_starts.append(dict(self.last))
 
     def _baseline_measured(self, event: BaselineMeasured) -> None:
         self._baselines.append(
-            Baseline(
-                measured_s=event.t, duration_s=event.duration_s, power_w=dict(event.power_w)
-            )
+            Baseline(measured_s=event.t, duration_s=event.duration_s, power_w=dict(event.power_w))
         )
 
     def _tracking_paused(self, event: TrackingPaused) -> None:
-        self._is_paused = True
+        self.paused = True
         self._hand_over(event, *self._rightful())
 
     def _tracking_resumed(self, event: TrackingResumed) -> None:
-        self._is_paused = False
+        self.paused = False
         self._hand_over(event, *self._rightful())
 
     def _overlap_seen(self, event: OverlapSeen) -> None:
         if any(overlap.session == event.session for overlap in self._overlaps):
             return
         self._overlaps.append(
-            Overlap(
-                session=event.session, pid=event.pid, notebook=event.notebook, seen_s=event.t
-            )
+            Overlap(session=event.session, pid=event.pid, notebook=event.notebook, seen_s=event.t)
         )
 
     def _counter_lost(self, event: CounterLost) -> None:
@@ -445,14 +428,42 @@ class Fold:
                 window.flag([event.counter])
 
     def _flag_finished_since(self, counter: str, since: float) -> None:
-        _flag_recent(self._cells, counter, since)
-        _flag_recent(self._spans, counter, since)
+        self._flag_recent(self._cells, self._cell_errors, counter, since)
+        self._flag_recent(self._spans, self._span_errors, counter, since)
+
+    def _flag_recent(
+        self,
+        windows: list[Any],
+        errors: list[tuple[Errors, Errors]],
+        counter: str,
+        since: float,
+    ) -> None:
+        """Mark finished windows that ended after ``since`` as lacking ``counter``.
+
+        They were appended as they ended, so the search ends at the first that is too old.
+        """
+        for index in range(len(windows) - 1, -1, -1):
+            window = windows[index]
+            if window.finished_s <= since:
+                return
+            known: Energy = window.energy
+            energy = energy_of(
+                known.uj,
+                self._counters,
+                {*known.missing, counter},
+                errors[index],
+                known.by_period,
+            )
+            windows[index] = msgspec.structs.replace(window, energy=energy)
 
     def _recorder_restarted(self, event: RecorderRestarted) -> None:
         self._gaps.append(Gap(since_s=event.since, until_s=event.t, reason=event.reason))
 
     def _clock_anchored(self, event: ClockAnchored) -> None:
         self._wall = (event.t, event.wall_s)
+        if event.suspended_s > self.suspended_s:
+            self.suspended_s = event.suspended_s
+            self._suspends.append((event.t, event.suspended_s))
 
     def _journal_thinned(self, event: JournalThinned) -> None:
         self._dropped += event.dropped
@@ -460,8 +471,14 @@ class Fold:
             self._problems.append(event.reason)
 
     def _session_ended(self, event: SessionEnded) -> None:
+        """What is open now will not be finished by any other line."""
         self._never_whole |= self._unread(event)
         self.ended = event
+        status = "kernel died" if event.reason == "kernel died" else "unfinished"
+        for span in list(self.open_spans):
+            self._span_finished(_end_of_span(event, span, status))
+        for number in list(self.open_cells):
+            self._cell_finished(_end_of_cell(event, number, status))
 
     # --- the session ---
 
@@ -477,9 +494,10 @@ class Fold:
         header = self.header
         if header is None:
             raise NotAJournal("the journal has no first line (session_started)")
-        cells, accounts = self._cells, self._accounts
-        if orphan and self.ended is None:
-            cells = [*cells, *self._orphaned()]
+        cells, spans = self._cells, self._spans
+        if orphan:
+            cells = [*cells, *self._orphaned_cells()]
+            spans = [*spans, *self._orphaned_spans()]
         return Session(
             id=header.session,
             format=header.format,
@@ -501,23 +519,20 @@ class Fold:
             refused=tuple(header.refused),
             cells=tuple(cells),
             open_cells=() if orphan else tuple(self._running()),
-            spans=tuple(self._spans),
+            spans=tuple(spans),
             metrics=tuple(self._metrics),
             models=tuple(self._models),
             baselines=tuple(self._baselines),
             total=self._session_energy(),
-            ledger=ledger.settle(
-                cells, accounts, self._between, self._paused, self._holes
-            ),
+            ledger=ledger.settle(cells, self._accounts, self._between, self._pause, self._holes),
             periods=_filled(self._periods),
             holes=(*self._hole_list, *self._open_holes()),
             gaps=tuple(self._gaps),
             overlaps=tuple(self._overlaps),
-            paused=self._is_paused,
+            paused=self.paused,
+            suspends=tuple(self._suspends),
             power_w=self._power(),
-            trace=Trace(
-                t=self._trace_t[:], uj={name: col[:] for name, col in self._trace.items()}
-            ),
+            trace=Trace(t=self._trace_t[:], uj={name: col[:] for name, col in self._trace.items()}),
             bad_lines=self.bad_lines,
             unknown_events=self.unknown_events,
             samples_dropped=self._dropped,
@@ -536,7 +551,7 @@ class Fold:
 
     def _session_energy(self) -> Energy:
         total = Account()
-        for account in (self._between, self._paused, self._holes, *self._accounts.values()):
+        for account in (self._between, self._pause, self._holes, *self._accounts.values()):
             total.absorb(account)
         for counter in self.last:
             total.uj.setdefault(counter, 0)
@@ -552,13 +567,6 @@ class Fold:
         for number, window in self.open_cells.items():
             began = window.began
             assert isinstance(began, CellStarted)
-            so_far = energy_of(
-                window.differences(self.last),
-                self._counters,
-                window.missing | set(self.lost),
-                (window.error_uj, self._last_errors),
-                window.by_period(self._period_totals),
-            )
             yield OpenCell(
                 number=number,
                 cell=began.cell,
@@ -568,29 +576,21 @@ class Fold:
                 thread=began.thread,
                 parent=began.parent,
                 started_s=began.t,
-                so_far=so_far,
+                so_far=self._so_far(window),
             )
 
-    def _orphaned(self) -> Iterable[Cell]:
-        for open_cell in self._running():
-            yield Cell(
-                number=open_cell.number,
-                cell=open_cell.cell,
-                first_line=open_cell.first_line,
-                source=None,
-                execution_count=open_cell.execution_count,
-                tags=open_cell.tags,
-                thread=open_cell.thread,
-                parent=open_cell.parent,
-                started_s=open_cell.started_s,
-                finished_s=max(open_cell.started_s, self.t),
-                status="kernel died",
-                error=None,
-                energy=open_cell.so_far,
-                tree_share=None,
-                devices=(),
-                devices_busy=(),
-            )
+    def _so_far(self, window: Window) -> Energy:
+        return self._energy(window, self._last_errors, self.lost)
+
+    def _orphaned_cells(self) -> Iterable[Cell]:
+        for number, window in self.open_cells.items():
+            end = CellFinished(t=self.t, number=number, status="kernel died")
+            yield _cell(window, end, self._so_far(window))
+
+    def _orphaned_spans(self) -> Iterable[Span]:
+        for span, window in self.open_spans.items():
+            end = SpanFinished(t=self.t, span=span, status="kernel died")
+            yield _span(window, end, self._so_far(window))
 
     def _open_holes(self) -> Iterable[Hole]:
         for lost in self.lost.values():
@@ -611,17 +611,13 @@ class Fold:
         start = len(t) - 2
         while start > 0 and t[-1] - t[start] < POWER_WINDOW_S:
             start -= 1
-        seconds = t[-1] - t[start]
-        if seconds <= 0:
-            return None
-        total = 0
-        known = False
-        for counter in self._counted:
-            column = self._trace.get(counter)
-            if column is not None and column[-1] >= 0 and column[start] >= 0:
-                total += column[-1] - column[start]
-                known = True
-        return total / 1e6 / seconds if known else None
+        watts = [
+            power_w
+            for counter, column in self._trace.items()
+            if counter in self._counted and counter not in self.lost
+            if (power_w := _mean_w(t[start:], column[start:])) is not None
+        ]
+        return sum(watts) if watts else None
 
 
 def check_format(version: str) -> None:
@@ -631,11 +627,96 @@ def check_format(version: str) -> None:
         NewerFormat: with both versions and the remedy.
     """
     major = version.partition(".")[0]
-    if not major.isdigit() or int(major) > FORMAT_MAJOR:
+    if not re.fullmatch("[0-9]{1,9}", major) or int(major) > FORMAT_MAJOR:
         raise NewerFormat(
             f"this journal has format {version}, and this jupyter_green reads up to "
             f"{FORMAT_MAJOR}.x: pip install --upgrade jupyter-green"
         )
+
+
+class _FirstLine(msgspec.Struct):
+    """What any first line has, whatever else a newer version makes of it."""
+
+    kind: str
+    format: str
+
+
+_first_line = msgspec.json.Decoder(_FirstLine)
+
+
+def _refuse_newer(line: bytes) -> None:
+    """A first line that cannot be read may be of a newer major version.
+
+    Raises:
+        NewerFormat: it is.
+    """
+    try:
+        first = _first_line.decode(line)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return
+    if first.kind == "session_started":
+        check_format(first.format)
+
+
+def _end_of_cell(event: Stamped, number: int, status: str) -> CellFinished:
+    """The end of a cell that has no line of its own, with the stamp of another event."""
+    return CellFinished(
+        t=event.t, uj=event.uj, error_uj=event.error_uj, number=number, status=status
+    )
+
+
+def _end_of_span(event: Stamped, span: int, status: str) -> SpanFinished:
+    return SpanFinished(t=event.t, uj=event.uj, error_uj=event.error_uj, span=span, status=status)
+
+
+def _cell(window: Window, end: CellFinished, energy: Energy) -> Cell:
+    began = window.began
+    assert isinstance(began, CellStarted)
+    return Cell(
+        number=began.number,
+        cell=began.cell,
+        first_line=began.first_line,
+        source=began.source,
+        execution_count=began.execution_count,
+        tags=began.tags,
+        thread=began.thread,
+        parent=began.parent,
+        started_s=began.t,
+        finished_s=max(began.t, end.t),
+        status=end.status,
+        error=end.error,
+        energy=energy,
+        tree_share=end.tree_share,
+        devices=tuple(end.devices),
+        devices_busy=tuple(end.devices_busy),
+    )
+
+
+def _span(window: Window, end: SpanFinished, energy: Energy) -> Span:
+    began = window.began
+    assert isinstance(began, SpanStarted)
+    return Span(
+        span=began.span,
+        name=began.name,
+        type=began.type,
+        parent=began.parent,
+        cell=began.cell,
+        tags=began.tags,
+        started_s=began.t,
+        finished_s=max(began.t, end.t),
+        status=end.status,
+        error=end.error,
+        energy=energy,
+    )
+
+
+def _mean_w(t: array[float], column: array[int]) -> float | None:
+    """Mean watts of one counter from its first to its last reading; None where it has no two."""
+    read = [index for index, uj in enumerate(column) if uj >= 0]
+    seconds = t[read[-1]] - t[read[0]] if read else 0.0
+    if seconds <= 0:
+        return None
+    return max(0, column[read[-1]] - column[read[0]]) / 1e6 / seconds
 
 
 def _metric_value(event: MetricLogged) -> float:
@@ -643,18 +724,6 @@ def _metric_value(event: MetricLogged) -> float:
     if event.value is not None:
         return event.value
     return {"inf": math.inf, "-inf": -math.inf}.get(event.text or "", math.nan)
-
-
-def _flag_recent(windows: list[Any], counter: str, since: float) -> None:
-    """Mark finished windows that ended after ``since`` as lacking ``counter``."""
-    for index in range(len(windows) - 1, -1, -1):
-        window = windows[index]
-        if window.finished_s <= since:
-            return
-        if counter not in window.energy.missing:
-            missing = tuple(sorted({*window.energy.missing, counter}))
-            energy = msgspec.structs.replace(window.energy, missing=missing)
-            windows[index] = msgspec.structs.replace(window, energy=energy)
 
 
 def _filled(periods: list[Period]) -> tuple[Period, ...]:

@@ -6,17 +6,18 @@ import time
 from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 
-import msgspec
-
 from jupyter_green.errors import JournalError, NotAJournal, SessionNotFound
-from jupyter_green.events import SessionStarted, UnknownKind, decode
+from jupyter_green.events import SessionStarted, decode
 from jupyter_green.processes import boot_id, host_name, is_alive
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
 
 SUFFIX = ".ndjson"
+FIRST_LINES = 10
+LONGEST_LINE = 1 << 20
 SILENT_S = 900.0
 """A session of another machine that has written nothing for so long is taken for ended."""
 
@@ -103,22 +104,34 @@ def _journals(data_dir: str | Path) -> Iterator[Path]:
 
 def _list_one(path: Path) -> Listed | None:
     try:
-        with open(path, "rb") as file:
-            header = decode(file.readline())
+        header = _header(path)
         stat = path.stat()
-    except (OSError, UnknownKind, msgspec.DecodeError):
+    except OSError:
         return None
-    if not isinstance(header, SessionStarted):
-        return None
-    return Listed(path, header, stat.st_size, stat.st_mtime)
+    return Listed(path, header, stat.st_size, stat.st_mtime) if header is not None else None
+
+
+def _header(path: Path) -> SessionStarted | None:
+    """The first event, if the file is a journal.
+
+    Where a recorder died in the middle of the first line, it follows again on the next.
+    """
+    with open(path, "rb") as file:
+        for _ in range(FIRST_LINES):
+            try:
+                event = decode(file.readline(LONGEST_LINE))
+            except (ValueError, RecursionError):  # those of msgspec are ValueErrors, too
+                continue
+            return event if isinstance(event, SessionStarted) else None
+    return None
 
 
 def find(data_dir: str | Path, name: str | None = None) -> Path:
     """The journal that ``name`` means.
 
     Args:
-        name: a path, a session id or the beginning of one, the name of a notebook (its newest
-            session); None: the newest session of all.
+        name: a path, a session id or the beginning of one, the name or path of a notebook (its
+            newest session); None: the newest session of all.
 
     Raises:
         SessionNotFound: nothing answers to it, or an id's beginning fits several.
@@ -146,11 +159,15 @@ def _by_name(sessions: Sequence[Listed], name: str) -> Listed:
         some = ", ".join(one.id for one in starts[:5])
         raise SessionNotFound(f"{name!r} begins {len(starts)} session ids: {some} ...")
     for one in sessions:
-        notebook = one.header.notebook or ""
-        if notebook and name in (notebook, Path(notebook).name, Path(notebook).stem):
+        if one.header.notebook and _names(name, Path(one.header.notebook)):
             return one
     newest = ", ".join(one.id for one in sessions[:3])
     raise SessionNotFound(f"no session or notebook is called {name!r}; the newest: {newest}")
+
+
+def _names(name: str, notebook: Path) -> bool:
+    """The notebook's whole path, a path to it from here, its file name or its stem."""
+    return name in (str(notebook), notebook.name, notebook.stem) or Path(name).resolve() == notebook
 
 
 def prune(data_dir: str | Path, older_than_s: float, *, dry_run: bool = False) -> list[Path]:
@@ -169,59 +186,106 @@ def prune(data_dir: str | Path, older_than_s: float, *, dry_run: bool = False) -
 
 # --- totals over several sessions ---------------------------------------------------------
 
+Stretch = tuple[float, float]
+"""From one wall time to another."""
+
 
 def union_uj(sessions: Iterable[Session]) -> int:
     """Counted energy of several sessions, as the union in time and not the sum.
 
     Two kernels on one machine read the same counters; what one session has told of a counter
     in a stretch of time is not billed again by another. Stretches are cut by wall time, on a
-    straight line between stamps.
+    straight line between stamps. Where a session had lost a counter, any other that had not
+    tells more, and comes first.
     """
-    covered: dict[tuple[str, str, str], _Cover] = {}
-    total = 0.0
-    for session in sorted(sessions, key=lambda one: one.started_wall_s):
+    curves: dict[tuple[str, str, str], list[_Curve]] = {}
+    for session in sessions:
         for name, info in session.counters.items():
-            if not info.counted:
-                continue
-            key = (session.host, session.boot_id, name)
-            total += covered.setdefault(key, _Cover()).add(_curve(session, name))
-    return round(total)
+            if info.counted and session.trace.uj.get(name):
+                key = (session.host, session.boot_id, name)
+                curves.setdefault(key, []).append(_Curve(session, name))
+    return sum(map(_union_uj, curves.values()))
 
 
-def _curve(session: Session, counter: str) -> list[tuple[float, int]]:
-    """Wall time and cumulative microjoules of one counter, stamp by stamp."""
-    column = session.trace.uj.get(counter)
-    if column is None:
-        return []
-    start = session.started_wall_s
-    return [(start + t, uj) for t, uj in zip(session.trace.t, column, strict=True) if uj >= 0]
+def _union_uj(curves: Sequence[_Curve]) -> int:
+    """The union of several sessions' readings of one counter."""
+    cover = _Cover()
+    known_uj = sum(cover.add(curve, stretch) for curve in curves for stretch in curve.known())
+    lost_uj = sum(cover.add(curve, stretch) for curve in curves for stretch in curve.lost)
+    # A straight line between far stamps may give a neighbour too much: no session tells less.
+    return max(known_uj + lost_uj, *(curve.total_uj for curve in curves), 0)
+
+
+class _Curve:
+    """Cumulative microjoules of one counter in one session, by wall time."""
+
+    def __init__(self, session: Session, counter: str) -> None:
+        column = session.trace.uj[counter]
+        read = [(t, uj) for t, uj in zip(session.trace.t, column, strict=True) if uj >= 0]
+        self._wall = [session.wall_at(t) for t, _ in read]
+        # As in the fold, a reading that was taken before the last one takes nothing back.
+        self._uj = list(accumulate((uj for _, uj in read), max))
+        self.lost: list[Stretch] = []
+        """Where the energy is unknown, and at least what the curve says."""
+        for hole in session.holes:
+            if hole.counter == counter and hole.lost and read:
+                until = self._wall[-1] if hole.until_s is None else session.wall_at(hole.until_s)
+                self._add_lost(session.wall_at(hole.since_s), until)
+
+    def _add_lost(self, begin: float, end: float) -> None:
+        begin, end = max(begin, self._wall[0]), min(end, self._wall[-1])
+        if begin < end:
+            self.lost.append((begin, end))
+
+    def known(self) -> Iterator[Stretch]:
+        """Everything else, in the order of time."""
+        if not self._wall:
+            return
+        at = self._wall[0]
+        for begin, end in sorted(self.lost):
+            if begin > at:
+                yield at, begin
+            at = max(at, end)
+        yield at, self._wall[-1]
+
+    @property
+    def total_uj(self) -> int:
+        """From the first reading to the last."""
+        return self._uj[-1] - self._uj[0] if self._uj else 0
+
+    def between(self, begin: float, end: float) -> int:
+        """Energy of a stretch. Adjacent stretches add up exactly."""
+        return self._at(end) - self._at(begin)
+
+    def _at(self, wall_s: float) -> int:
+        """Cumulative microjoules at a wall time, on a straight line between stamps."""
+        after = bisect_left(self._wall, wall_s)
+        if after == 0:
+            return self._uj[0]
+        if after == len(self._wall):
+            return self._uj[-1]
+        t0, t1 = self._wall[after - 1], self._wall[after]
+        v0, v1 = self._uj[after - 1], self._uj[after]
+        return v0 + round((v1 - v0) * (wall_s - t0) / (t1 - t0))
 
 
 class _Cover:
-    """How far into wall time a counter's energy has been told already.
-
-    Sessions come in the order of their start, so one moment is enough: what begins later and
-    lies before it is covered. (The pause between two sessions of which neither is covered by a
-    third belongs to nobody.)
-    """
+    """The stretches of time in which a counter's energy has been told already."""
 
     def __init__(self) -> None:
-        self._until = float("-inf")
+        self._told: list[Stretch] = []
+        """They do not overlap."""
 
-    def add(self, curve: Sequence[tuple[float, int]]) -> float:
-        """Energy of the part of a curve that no earlier session covers."""
-        if len(curve) < 2:
-            return 0.0
-        begin, end = curve[0][0], curve[-1][0]
-        fresh = curve[-1][1] - _value(curve, max(begin, min(end, self._until)))
-        self._until = max(self._until, end)
-        return float(fresh)
-
-
-def _value(curve: Sequence[tuple[float, int]], wall_s: float) -> float:
-    """Cumulative microjoules at a wall time, on a straight line between stamps."""
-    index = bisect_left(curve, wall_s, key=lambda point: point[0])
-    if index == 0:
-        return curve[0][1]
-    (t0, v0), (t1, v1) = curve[index - 1], curve[min(index, len(curve) - 1)]
-    return v0 if t1 <= t0 else v0 + (v1 - v0) * (wall_s - t0) / (t1 - t0)
+    def add(self, curve: _Curve, stretch: Stretch) -> int:
+        """Energy of the parts of a stretch that were not told before; from now on they are."""
+        begin, end = stretch
+        fresh_uj = curve.between(begin, end)
+        apart: list[Stretch] = []
+        for told in self._told:
+            if told[1] < begin or told[0] > end:
+                apart.append(told)
+            else:
+                fresh_uj -= curve.between(max(told[0], begin), min(told[1], end))
+                stretch = (min(told[0], stretch[0]), max(told[1], stretch[1]))
+        self._told = [*apart, stretch]
+        return fresh_uj

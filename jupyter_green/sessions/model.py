@@ -7,6 +7,7 @@ says so in its type: an :class:`OpenCell` has no end, no status and no final ene
 from __future__ import annotations
 
 from array import array
+from bisect import bisect_right
 from typing import TYPE_CHECKING
 
 from msgspec import Struct, structs
@@ -300,6 +301,8 @@ class Session(Struct, frozen=True, kw_only=True):
     power_w: float | None
     """Mean counted power over the last few seconds of stamps."""
     trace: Trace
+    suspends: tuple[tuple[float, float], ...] = ()
+    """After each suspend, when it was noticed, and the seconds spent in suspend until then."""
     bad_lines: int = 0
     unknown_events: int = 0
     samples_dropped: int = 0
@@ -308,28 +311,37 @@ class Session(Struct, frozen=True, kw_only=True):
 
     # --- figures ---
 
+    def wall_at(self, t: float) -> float:
+        """Wall time at ``t``. Monotonic time stands still in suspend, wall time does not."""
+        noticed = bisect_right(self.suspends, t, key=lambda suspend: suspend[0])
+        suspended_s = self.suspends[noticed - 1][1] if noticed else 0.0
+        return self.started_wall_s + t + suspended_s
+
     def co2_g(self, energy: Energy | Entry) -> float | None:
         """Grams of CO2e of a window, each stretch with the intensity then in force.
 
-        None where a part of it has no intensity, because a place was never set. Energy from
-        before the first place was set counts with that place: the machine has not moved.
+        None where a part of it has no intensity, because a place was never set, or one of
+        another basis, which must not be mixed. Energy from before the first place was set
+        counts with that place: the machine has not moved.
         """
         if isinstance(energy, Energy) and energy.total_uj is None:
             return None
-        grams = 0.0
+        if self.intensity is None:
+            return None
+        grams, basis = 0.0, self.intensity.basis
         for period, uj in energy.by_period.items():
             in_force = self.periods[period]
-            if in_force.intensity is None:
+            if in_force.intensity is None or in_force.intensity.basis != basis:
                 return None
             grams += co2_g(uj, in_force.intensity.g_per_kwh, in_force.pricing.pue)
-        return grams if self.intensity is not None else None
+        return grams
 
     def cost(self, energy: Energy | Entry) -> float | None:
-        """Price of a window in ``pricing.currency``; None where no price is set."""
+        """Price of a window in ``pricing.currency``; None where a part has no price in it."""
         cost = 0.0
         for period, uj in energy.by_period.items():
             pricing = self.periods[period].pricing
-            if pricing.price_per_kwh is None:
+            if pricing.price_per_kwh is None or pricing.currency != self.pricing.currency:
                 return None
             cost += uj_to_kwh(uj) * pricing.pue * pricing.price_per_kwh
         return cost if self.pricing.price_per_kwh is not None else None

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jupyter_green.events import CellStarted, CounterInfo, SpanStarted
@@ -36,8 +36,10 @@ class Window:
 
     began: CellStarted | SpanStarted
     at_start: dict[str, int]
+    """By counter that was read at the start: its highest value so far."""
     error_uj: Errors
-    period_totals: list[int]
+    period: int
+    """Index of the period in which it began."""
     missing: set[str]
     account: Account | None = None
     """Set for the cell that owns the time line; other windows are plain differences."""
@@ -49,22 +51,28 @@ class Window:
         """Microjoules since the start, for the counters that were read then and since."""
         if self.account is not None:
             return {**dict.fromkeys(self.at_start, 0), **self.account.uj}
-        return {
-            counter: max(0, now[counter] - uj)
-            for counter, uj in self.at_start.items()
-            if counter in now
-        }
+        return {counter: now[counter] - uj for counter, uj in self.at_start.items()}
 
-    def by_period(self, now: list[int]) -> dict[int, int]:
-        """Counted microjoules since the start, split by carbon intensity."""
+    def by_period(
+        self, now: Mapping[str, int], counted: Container[str], periods: Sequence[Mapping[str, int]]
+    ) -> dict[int, int]:
+        """Counted microjoules since the start, split by carbon intensity.
+
+        ``periods`` holds what the counters said at the beginning of each period.
+        """
         if self.account is not None:
             return dict(self.account.by_period)
-        start = self.period_totals + [0] * (len(now) - len(self.period_totals))
-        return {
-            period: after - before
-            for period, (before, after) in enumerate(zip(start, now, strict=True))
-            if after != before
-        }
+        start = {counter: uj for counter, uj in self.at_start.items() if counter in counted}
+        split: dict[int, int] = {}
+        for period in range(self.period, len(periods)):
+            end = periods[period + 1] if period + 1 < len(periods) else now
+            # A counter that was first read later has no energy up to ``end``.
+            end_uj = {counter: max(uj, end.get(counter, uj)) for counter, uj in start.items()}
+            energy_uj = sum(end_uj.values()) - sum(start.values())
+            if energy_uj:
+                split[period] = energy_uj
+            start = end_uj
+        return split
 
 
 def energy_of(
@@ -74,7 +82,12 @@ def energy_of(
     errors: tuple[Errors, Errors],
     by_period: dict[int, int],
 ) -> Energy:
-    """Put total, bound and provenance on the energy of a window."""
+    """Put total, bound and provenance on the energy of a window.
+
+    A missing counter of which nothing has been read is left out: zero would be a measurement.
+    """
+    missing = frozenset(missing)
+    uj = {name: energy_uj for name, energy_uj in uj.items() if energy_uj or name not in missing}
     counted = {name: e for name, e in uj.items() if name in counters and counters[name].counted}
     lag_uj = lag_bound_uj(counted, counters, errors)
     band_uj = sum(counters[name].band * energy_uj for name, energy_uj in counted.items())

@@ -50,6 +50,11 @@ class Source(Protocol):
         ...
 
     @property
+    def absolute(self) -> bool:
+        """The counters belong to the machine: every process that reads them finds the same."""
+        ...
+
+    @property
     def problems(self) -> Mapping[str, Problem]:
         """The counters that the last ``read`` could not read."""
         ...

@@ -49,6 +49,7 @@ class Integrated:
     """One counter from one power sensor. It counts only while it is read."""
 
     in_place = False
+    absolute = False
 
     def __init__(self, sensor: PowerSensor, longest_step_s: float = LONGEST_STEP_S) -> None:
         """``longest_step_s``: between readings further apart the energy counts as unknown."""

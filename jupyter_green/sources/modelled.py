@@ -55,6 +55,7 @@ class Modelled:
 
     name = NAME
     in_place = False
+    absolute = True
 
     def __init__(
         self, cpu: CounterInfo, idle_w: float, busy_w: float, busy: Busy, dram: Dram | None = None

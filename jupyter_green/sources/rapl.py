@@ -47,6 +47,7 @@ class Rapl:
 
     name = NAME
     in_place = True
+    absolute = True
 
     def __init__(self, files: Iterable[CounterFile]) -> None:
         self._files = tuple(files)

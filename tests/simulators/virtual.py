@@ -93,6 +93,7 @@ class VirtualSource:
 
     counters_: list[VirtualCounter]
     in_place: bool = True
+    absolute: bool = True
     name: str = "virtual"
     problems: dict[str, Problem] = field(default_factory=dict)
     reads: int = 0

@@ -105,8 +105,16 @@ def trial(seed: int, sockets: int, world: World) -> tuple[Cell, float]:
 
 def header(machine: VirtualMachine) -> SessionStarted:
     return SessionStarted(
-        t=0.0, format="1.0", session="s", version="0", wall_s=0.0, host="h", boot_id="b", pid=1,
-        process_started=0.0, counters=list(machine.source.counters),
+        t=0.0,
+        format="1.0",
+        session="s",
+        version="0",
+        wall_s=0.0,
+        host="h",
+        boot_id="b",
+        pid=1,
+        process_started=0.0,
+        counters=list(machine.source.counters),
     )
 
 

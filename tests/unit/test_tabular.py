@@ -89,7 +89,13 @@ def test_provenance_and_what_was_refused() -> None:
         "core-0": ("measured", False),
     }
     assert report["refused"] == [
-        {"source": "nvml", "reason": "no NVIDIA driver", "counter": None, "remedy": "install one"}
+        {
+            "source": "nvml",
+            "reason": "no NVIDIA driver",
+            "counter": None,
+            "remedy": "install one",
+            "by_choice": False,
+        }
     ]
     modelled = parsed(Story(MODEL).session())["counters"][0]
     assert (modelled["band"], modelled["assumption"]) == (0.4, "10 W idle, 65 W busy")
