@@ -70,7 +70,7 @@ def session() -> Session:
     return tracker.session()
 
 
-class measure:  # noqa: N801  (used like a function: ``with measure("train"):``)
+class measure:  # used like a function: ``with measure("train"):``
     """Measure a block or every call of a function.
 
     ::

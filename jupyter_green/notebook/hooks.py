@@ -7,6 +7,7 @@ run on subshell threads, and may have a beginning or an end alone.
 from __future__ import annotations
 
 import threading
+from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,10 @@ NOT_FIRST = (
     "%%energy works on the first line of a cell only; this cell was tracked (see %green), "
     "but is not shown by itself"
 )
+
+
+INTERRUPTS = (KeyboardInterrupt, CancelledError)
+"""The kernel cancels a cell that awaits."""
 
 
 @dataclass
@@ -95,12 +100,20 @@ class Hooks:
             cell_id=getattr(info, "cell_id", None),
             tags=options.tags if options is not None else Tags(),
             thread="main" if thread == self._main_thread else "subshell",
-            execution_count=self._shell.execution_count if info.store_history else None,
+            execution_count=self._prompt_number() if info.store_history else None,
         )
         self._running[id(info)] = Running(info, run, options, thread)
 
+    def _prompt_number(self) -> int:
+        """The number in the prompt of the cell that begins now.
+
+        Newer versions of IPython count up before a cell runs, older ones after it. The display
+        hook of each knows how to label the output.
+        """
+        return int(self._shell.displayhook.prompt_count)
+
     def _finished(self, result: Any) -> None:
-        running = self._running.pop(id(getattr(result, "info", None)), None)
+        running = self._that_ends(result)
         if running is None:
             return
         status, error = _outcome(result)
@@ -109,6 +122,21 @@ class Hooks:
             self._show(running, running.options)
         elif running.stray_line:
             print(NOT_FIRST)
+
+    def _that_ends(self, result: Any) -> Running | None:
+        """The cell that a result belongs to; None where none was begun for it.
+
+        When IPython fails or is interrupted itself, the result has another ``info``, or there
+        is none at all.
+        """
+        info = getattr(result, "info", None)
+        running = self._running.pop(id(info), None)
+        if running is not None:
+            return running
+        for innermost in self._on_thread(threading.get_ident())[-1:]:
+            if info is None or info.raw_cell == innermost.info.raw_cell:
+                return self._running.pop(id(innermost.info))
+        return None
 
     def _show(self, running: Running, options: Options) -> None:
         if options.quiet and options.output is None:
@@ -143,8 +171,10 @@ def _options(raw_cell: str) -> Options | None:
 
 
 def _outcome(result: Any) -> tuple[str, str | None]:
+    if result is None:
+        return "interrupted", None
     error = result.error_before_exec or result.error_in_exec
     if error is None:
         return "ok", None
     kind = error if isinstance(error, type) else type(error)
-    return ("interrupted" if issubclass(kind, KeyboardInterrupt) else "error"), kind.__name__
+    return ("interrupted" if issubclass(kind, INTERRUPTS) else "error"), kind.__name__

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from typing import Any
 
 from IPython.core.error import UsageError
 
@@ -25,7 +26,9 @@ USAGE = """\
   -o, --output VAR       keep the result (energy_j, bound_j, duration_s ...) in a variable"""
 
 _OPTION = re.compile(r"\s*(?P<flag>--?[A-Za-z][\w-]*)(?P<equals>=)?")
-_VALUE = re.compile(r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"']+))(?=\s|$)""")
+_VALUE = re.compile(
+    r"""\s*(?:"(?P<double>[^"]*)"|'(?P<single>[^']*)'|(?P<bare>[^\s"']+))(?=\s|$)"""
+)
 
 _FLAGS = {
     "-l": "label",
@@ -72,10 +75,15 @@ def parse(line: str) -> tuple[Options, str]:
             options = replace(options, quiet=True)
             continue
         value, rest = _value(match["flag"], rest)
-        options = replace(options, **{name: value})
+        options = _with(options, name, value)
     if options.output is not None and not options.output.isidentifier():
         raise UsageError(f"-o needs the name of a variable, not {options.output!r}\n{USAGE}")
     return options, rest.removeprefix("-- ").strip()
+
+
+def _with(options: Options, name: str, value: str) -> Options:
+    changes: dict[str, Any] = {name: value}
+    return replace(options, **changes)
 
 
 def parse_cell_line(line: str) -> Options:
