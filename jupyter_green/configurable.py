@@ -40,7 +40,7 @@ from traitlets.config.loader import (
 from traitlets.utils.bunch import Bunch
 
 from jupyter_green.errors import SettingError
-from jupyter_green.settings import Settings
+from jupyter_green.settings import CPU_SOURCES, Settings
 
 SECTION = "JupyterGreen"
 CONFIG_NAME = "jupyter_green_config"
@@ -72,6 +72,13 @@ class JupyterGreen(Configurable):
     ).tag(config=True)
 
     procfs_root = Unicode("/proc", help="""Where procfs is mounted.""").tag(config=True)
+
+    cpu_source = Unicode(
+        "auto",
+        help="""What the CPU's energy is read with: rapl (its counters in sysfs), perf (the same
+        through perf_event), pyrapl (the package pyRAPL) or modelled. One that is named is used
+        alone, and the model where it cannot be. Default (auto): rapl, else perf, else modelled.""",
+    ).tag(config=True)
 
     place = Unicode(
         None,
@@ -155,6 +162,15 @@ class JupyterGreen(Configurable):
         if not text:
             raise TraitError(f"{proposal.trait.name} must not be empty")
         return text
+
+    @validate("cpu_source")
+    def _known_source(self, proposal: Bunch) -> str:
+        name: str = proposal.value.strip().lower()
+        if name not in CPU_SOURCES:
+            raise TraitError(
+                f"cpu_source must be one of {', '.join(CPU_SOURCES)}, not {proposal.value!r}"
+            )
+        return name
 
     @validate("pue")
     def _pue(self, proposal: Bunch) -> float:

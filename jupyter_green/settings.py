@@ -8,6 +8,9 @@ from __future__ import annotations
 
 from msgspec import Struct
 
+CPU_SOURCES = ("auto", "rapl", "perf", "pyrapl", "modelled")
+"""What ``cpu_source`` may be: a file of ``sources/``, or the best of them that works."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings in force for one session. Defaults are those of a local machine."""
@@ -20,6 +23,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     procfs_root: str = "/proc"
     """Where procfs is mounted."""
+
+    cpu_source: str = "auto"
+    """What the CPU's energy is read with, one of ``CPU_SOURCES``."""
 
     place: str | None = None
     """Country as ISO 3166-1 code or English name; None: CO2 is not computed."""

@@ -105,6 +105,9 @@ def test_data_dir_understands_home(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         ("data_dir", "", "data_dir must be an absolute path"),
         ("currency", " ", "currency must not be empty"),
         ("sysfs_root", "", "sysfs_root must not be empty"),
+        ("cpu_source", "turbostat", "one of auto, rapl, perf, pyrapl, modelled, not 'turbostat'"),
+        ("cpu_source", "", "cpu_source must be one of auto, rapl"),
+        ("cpu_source", None, "cpu_source"),
         ("keep_source", "perhaps", "keep_source"),
         ("place", 33, "place"),
     ],
@@ -127,6 +130,9 @@ def test_refused_values(name: str, value: object, message: str) -> None:
         ("cpu_idle_w", 0.5),
         ("idle_interval_s", 0.02),
         ("busy_interval_s", 60.0),
+        ("cpu_source", "auto"),
+        ("cpu_source", "perf"),
+        ("cpu_source", "pyrapl"),
         ("place", None),
         # Which places there are is not known on this floor.
         ("place", "Atlantis"),
@@ -142,6 +148,10 @@ def test_accepted_values(name: str, value: object) -> None:
 @pytest.mark.parametrize("name", ["place", "project"])
 def test_blank_means_unset(name: str) -> None:
     assert getattr(JupyterGreen(**{name: "  "}), name) is None
+
+
+def test_the_case_of_a_source_does_not_matter() -> None:
+    assert JupyterGreen(cpu_source=" PyRAPL ").settings().cpu_source == "pyrapl"
 
 
 def test_idle_above_maximum_is_refused() -> None:

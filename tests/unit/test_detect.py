@@ -8,13 +8,16 @@ import time
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 
-from jupyter_green.settings import Settings
+from jupyter_green.settings import CPU_SOURCES, Settings
+from jupyter_green.sources import perf
 from jupyter_green.sources.counter import Detection
 from jupyter_green.sources.detect import detect
 from tests.simulators import machine
 from tests.simulators.cpu import FakeProc
 from tests.simulators.machine import RaplMachine, Zone, build_tree
+from tests.simulators.pmu import Cpu, SimulatedPmu
 
 
 def make(root: Path, zones: tuple[Zone, ...] = (), cpus: int = 4) -> Settings:
@@ -44,7 +47,9 @@ def test_rapl_serves_and_the_model_says_why_it_does_not(tmp_path: Path) -> None:
     assert [source.name for source in detection.sources] == ["rapl"]
     assert names(detection) == ["package-0", "dram-0", "package-1", "dram-1"]
     assert [(r.source, r.reason) for r in detection.refused] == [
-        ("modelled", "measured by rapl, no model needed")
+        ("perf", "rapl reads the same counters already"),
+        ("pyrapl", "used only where cpu_source names it"),
+        ("modelled", "measured by rapl, no model needed"),
     ]
     detection.close()
 
@@ -82,8 +87,9 @@ def test_the_model_serves_without_rapl(tmp_path: Path) -> None:
     assert [source.name for source in detection.sources] == ["modelled"]
     assert names(detection) == ["cpu-model"]
     reasons = {r.source: r.reason for r in detection.refused if r.counter is None}
-    assert set(reasons) == {"rapl"}
+    assert set(reasons) == {"rapl", "perf", "pyrapl"}
     assert "no powercap tree" in reasons["rapl"]
+    assert "no energy PMU" in reasons["perf"]
     detection.close()
 
 
@@ -94,7 +100,8 @@ def test_the_model_takes_the_limits_of_a_rapl_that_cannot_be_read(tmp_path: Path
     detection = found(settings)
     assert names(detection) == ["cpu-model", "dram-model"]
     assert "thermal limit" in detection.counters[0].assumption
-    assert {r.counter for r in detection.refused} == {"package-0", "core-0", "uncore-0", "dram-0"}
+    refused = {r.counter for r in detection.refused if r.source == "rapl"}
+    assert refused == {"package-0", "core-0", "uncore-0", "dram-0"}
     detection.close()
 
 
@@ -105,7 +112,87 @@ def test_nothing_serves_but_everything_has_a_reason(tmp_path: Path) -> None:
     )
     detection = detect(bad, environ={}, root=str(tmp_path))
     assert detection.sources == ()
-    assert [r.source for r in detection.refused] == ["rapl", "modelled"]
+    assert [r.source for r in detection.refused] == ["rapl", "perf", "pyrapl", "modelled"]
+
+
+# A source by its name
+
+
+@pytest.fixture
+def pmu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> SimulatedPmu:
+    """An energy PMU beside whatever else the machine has."""
+    made = SimulatedPmu(tmp_path, {0: Cpu()}, ["energy-pkg", "energy-cores"])
+    monkeypatch.setattr(perf, "SystemCalls", lambda: made)
+    return made
+
+
+def close_powercap(root: Path) -> None:
+    for path in (root / "sys/devices").rglob("energy_uj"):
+        path.write_text("")
+
+
+def sources(detection: Detection) -> list[str]:
+    return [source.name for source in detection.sources]
+
+
+def test_perf_serves_where_powercap_is_closed(tmp_path: Path, pmu: SimulatedPmu) -> None:
+    settings = make(tmp_path, machine.one_socket())
+    close_powercap(tmp_path)
+    detection = found(settings)
+    assert sources(detection) == ["perf"]
+    assert names(detection) == ["package-0", "core-0"]
+    reasons = {(r.source, r.counter): r.reason for r in detection.refused}
+    assert ("rapl", "package-0") in reasons
+    assert reasons["perf", "dram-0"].startswith("this processor has no DRAM counter")
+    assert reasons["modelled", None] == "measured by perf, no model needed"
+    detection.close()
+
+
+def test_rapl_comes_before_perf(tmp_path: Path, pmu: SimulatedPmu) -> None:
+    detection = found(make(tmp_path, machine.one_socket()))
+    assert sources(detection) == ["rapl"]
+    assert not pmu.opened
+    detection.close()
+
+
+@pytest.mark.parametrize("name", ["rapl", "perf", "modelled"])
+def test_a_source_that_is_named_serves_alone(tmp_path: Path, pmu: SimulatedPmu, name: str) -> None:
+    settings = structs.replace(make(tmp_path, machine.two_sockets()), cpu_source=name)
+    detection = found(settings)
+    assert sources(detection) == [name]
+    others = {r.source: r.reason for r in detection.refused if r.counter is None}
+    assert set(others) == set(CPU_SOURCES) - {"auto", name}
+    assert {others[other] for other in others if other != "modelled"} == {f"cpu_source is {name}"}
+    detection.close()
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"),
+    [
+        ("rapl", "no powercap tree"),
+        ("perf", "no energy PMU"),
+        ("pyrapl", "pyRAPL reads /sys only"),
+        ("turbostat", "there is no such source"),
+    ],
+)
+def test_the_model_serves_for_a_named_source_that_does_not(
+    tmp_path: Path, name: str, reason: str
+) -> None:
+    detection = found(structs.replace(make(tmp_path), cpu_source=name))
+    assert sources(detection) == ["modelled"]
+    reasons = {r.source: r.reason for r in detection.refused if r.counter is None}
+    assert set(reasons) >= {"rapl", "perf", "pyrapl", name}
+    assert reason in reasons[name]
+    detection.close()
+
+
+def test_perf_does_not_stand_in_for_a_named_rapl(tmp_path: Path, pmu: SimulatedPmu) -> None:
+    settings = structs.replace(make(tmp_path, machine.one_socket()), cpu_source="rapl")
+    close_powercap(tmp_path)
+    detection = found(settings)
+    assert sources(detection) == ["modelled"]
+    assert not pmu.opened
+    detection.close()
 
 
 def test_no_line_of_a_reason_is_broken(tmp_path: Path) -> None:
@@ -134,7 +221,8 @@ def test_heavy_packages_stay_unloaded(tmp_path: Path) -> None:
         "import sys; from jupyter_green.settings import Settings; "
         "from jupyter_green.sources.detect import detect; "
         f"detect(Settings(data_dir='', sysfs_root={str(tmp_path)!r})); "
-        "print(*sorted({'psutil', 'pandas', 'numpy', 'IPython'} & set(sys.modules)))"
+        "heavy = {'psutil', 'pandas', 'numpy', 'IPython', 'ctypes', 'pyRAPL'}; "
+        "print(*sorted(heavy & set(sys.modules)))"
     )
     done = subprocess.run(
         [sys.executable, "-c", code], check=True, capture_output=True, text=True, timeout=60
