@@ -34,7 +34,13 @@ def unload(shell: InteractiveShell) -> None:
     if hooks is None:
         return
     hooks.unregister()
-    for kind, name in (("cell", "energy"), ("line", "energy"), ("line", "green")):
+    for kind, name in (
+        ("cell", "energy"),
+        ("line", "energy"),
+        ("cell", "energyit"),
+        ("line", "energyit"),
+        ("line", "green"),
+    ):
         shell.magics_manager.magics[kind].pop(name, None)
     shell.magics_manager.registry.pop(GreenMagics.__name__, None)
     trackers.stop()

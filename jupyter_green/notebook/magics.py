@@ -11,16 +11,19 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.configurable import remember
 from jupyter_green.errors import JupyterGreenError, SettingError, UnknownPlace
-from jupyter_green.notebook import display
+from jupyter_green.notebook import display, energyit
 from jupyter_green.notebook.options import USAGE, Options, parse
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.report.summary import Result
+from jupyter_green.studies.baseline import DEFAULT_S, measure_baseline
+from jupyter_green.units import format_power
 
 GREEN_USAGE = """\
 %green                 the session so far: cells, ledger, CO2
 %green on | off        track cells, or pause tracking
 %green place [CC]      show or set the place whose electricity this machine uses (FR, DEU ...)
-%green place --unset   forget the place"""
+%green place --unset   forget the place
+%green baseline [S]    measure the idle machine for S seconds (10), for figures net of idle"""
 
 
 @magics_class
@@ -29,6 +32,7 @@ class GreenMagics(Magics):
 
     def __init__(self, shell: Any, tracker: Tracker) -> None:
         super().__init__(shell)
+        self._shell = shell
         self._tracker = tracker
 
     @line_cell_magic
@@ -83,25 +87,47 @@ class GreenMagics(Magics):
             print(display.NOT_YET)
             return
         if options.output is not None:
-            self.shell.push({options.output: result})
+            self._shell.push({options.output: result})
         if not options.quiet:
             display.show(result)
 
     def _run_cell(self, cell: str) -> None:
-        self.shell.run_cell(cell).raise_error()
+        self._shell.run_cell(cell).raise_error()
 
     def _run_statement(self, statement: str) -> Any:
         """Execute as %time does: the value of a last expression comes back."""
-        transformed = self.shell.transform_cell(statement)
-        tree = self.shell.transform_ast(self.shell.compile.ast_parse(transformed))
+        transformed = self._shell.transform_cell(statement)
+        tree = self._shell.transform_ast(self._shell.compile.ast_parse(transformed))
         name = "<energy statement>"
         last = tree.body.pop() if tree.body and isinstance(tree.body[-1], ast.Expr) else None
-        namespace = self.shell.user_ns
-        exec(self.shell.compile(tree, name, "exec"), self.shell.user_global_ns, namespace)
+        namespace = self._shell.user_ns
+        exec(self._shell.compile(tree, name, "exec"), self._shell.user_global_ns, namespace)
         if last is None:
             return None
-        expression = self.shell.compile(ast.Expression(last.value), name, "eval")
-        return eval(expression, self.shell.user_global_ns, namespace)
+        expression = self._shell.compile(ast.Expression(last.value), name, "eval")
+        return eval(expression, self._shell.user_global_ns, namespace)
+
+    @line_cell_magic
+    def energyit(self, line: str, cell: str | None = None) -> Any:
+        """Measure what is too short to be measured once, as %timeit does for time.
+
+        ::
+
+            %energyit [-n LOOPS] [-r RUNS] [-q] [-o VAR] STATEMENT
+
+            %%energyit [options] [SETUP STATEMENT]
+            lines that are repeated
+
+        -n, --loops LOOPS      loops in each run; by default so many that the counters' updates
+                               are less than a hundredth of a run
+        -r, --runs RUNS        runs, after one for warming up (7)
+        -q, --quiet            show nothing
+        -o, --output VAR       keep the result (energy_j, deviation_j, net_j ...) in a variable
+
+        Shows mean and standard deviation per loop, and with `%green baseline` the energy above
+        that of the idle machine.
+        """
+        return energyit.run(self._shell, self._tracker, line, cell)
 
     @line_magic
     def green(self, line: str) -> None:
@@ -113,6 +139,7 @@ class GreenMagics(Magics):
             %green on | off        track cells, or pause tracking
             %green place [CC]      show or set the place whose electricity this machine uses
             %green place --unset   forget the place
+            %green baseline [S]    measure the idle machine for S seconds (10)
         """
         match line.split():
             case []:
@@ -129,6 +156,10 @@ class GreenMagics(Magics):
                 self._set_place(None)
             case ["place", *words]:
                 self._set_place(" ".join(words))
+            case ["baseline"]:
+                self._measure_baseline(str(DEFAULT_S))
+            case ["baseline", seconds]:
+                self._measure_baseline(seconds)
             case _:
                 raise UsageError(f"%green does not know {line.strip()!r}\n{GREEN_USAGE}")
 
@@ -148,6 +179,17 @@ class GreenMagics(Magics):
             print("No place is set, so there is no CO2. `%green place FR` sets it for good.")
             return
         print(f"{_told(intensity)}\n{ATTRIBUTION}")
+
+    def _measure_baseline(self, seconds: str) -> None:
+        try:
+            power_w = measure_baseline(self._tracker, float(seconds))
+        except ValueError as error:
+            raise UsageError(f"{error}\n{GREEN_USAGE}") from None
+        except JupyterGreenError as error:
+            print(error)
+            return
+        by_counter = ", ".join(f"{name} {format_power(w)}" for name, w in power_w.items())
+        print(f"Idle: {format_power(sum(power_w.values()))} ({by_counter}).")
 
     def _set_place(self, place: str | None) -> None:
         try:

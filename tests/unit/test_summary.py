@@ -78,7 +78,7 @@ def test_too_short() -> None:
     story = Story()
     number = story.cell("x", 0.001)
     assert describe(story.session(), story.session().cell(number)) == (
-        "x · 12 mJ · 1 ms · too short for its counters: repeat it in a loop · measured"
+        "x · 12 mJ · 1 ms · too short for its counters: %%energyit repeats it · measured"
     )
 
 

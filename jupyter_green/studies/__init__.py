@@ -1,0 +1,1 @@
+"""Experiments: measurements that repeat work on purpose."""
