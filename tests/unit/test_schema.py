@@ -270,7 +270,6 @@ def test_torn_line(event: events.AnyEvent) -> None:
             decode(line[:end])
 
 
-
 @pytest.mark.parametrize(
     "line",
     [

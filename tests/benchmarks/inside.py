@@ -1,0 +1,207 @@
+"""What is measured inside a worker's process. Times are nanoseconds."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any
+
+from tests.benchmarks.worker import Inside
+
+BURST = 20
+BURST_PAUSE_S = 0.03
+
+now_ns = time.perf_counter_ns
+
+
+def cells(inside: Inside, count: int, in_cell_s: float, between_s: float) -> dict[str, float]:
+    """Cost of one cell: its beginning and its end, without what is between them."""
+    costs = []
+    for number in range(count):
+        begin, end = inside.subject.cell()
+        t0 = now_ns()
+        begin()
+        t1 = now_ns()
+        if in_cell_s:
+            time.sleep(in_cell_s)
+        t2 = now_ns()
+        end()
+        costs.append(now_ns() - t2 + t1 - t0)
+        _breathe(number, between_s)
+    return {"median": median(costs), "mean": fmean(costs)}
+
+
+def _breathe(number: int, between_s: float = 0.0) -> None:
+    """Pause, at least now and then: without end, cells would fill queues that users never fill."""
+    if between_s:
+        time.sleep(between_s)
+    elif number % BURST == BURST - 1:
+        time.sleep(BURST_PAUSE_S)
+
+
+def ready(inside: Inside) -> None:
+    """The shell is up, the tool is not."""
+
+
+def register_reads(inside: Inside, count: int, files: list[str]) -> float:
+    """Reading the files of one cell, twice each, with nothing around."""
+    descriptors = [os.open(path, os.O_RDONLY) for path in files]
+    pread, costs = os.pread, []
+    for _ in range(count):
+        t0 = now_ns()
+        for descriptor in descriptors:
+            pread(descriptor, 32, 0)
+        for descriptor in descriptors:
+            pread(descriptor, 32, 0)
+        costs.append(now_ns() - t0)
+    for descriptor in descriptors:
+        os.close(descriptor)
+    return median(costs)
+
+
+def whole_cells(inside: Inside, count: int) -> float:
+    """``run_cell`` of a cell that does nothing, the way a kernel calls it."""
+    run_cell, costs = inside.shell.run_cell, []
+    for number in range(count):
+        t0 = now_ns()
+        run_cell("pass", store_history=False, cell_id=f"cell-{number}")
+        costs.append(now_ns() - t0)
+        _breathe(number)
+    return median(costs)
+
+
+def load_and_wait(inside: Inside) -> None:
+    """Load our extension, and wait until its recorder has answered."""
+    from jupyter_green import session
+
+    inside.shell.run_line_magic("load_ext", "jupyter_green")
+    session()
+
+
+def unload(inside: Inside) -> None:
+    """Unload our extension."""
+    inside.shell.run_line_magic("unload_ext", "jupyter_green")
+
+
+def begin(inside: Inside) -> None:
+    """Begin a cell and leave it open."""
+    first, inside.end_of_cell = inside.subject.cell()
+    first()
+
+
+def end(inside: Inside) -> None:
+    """End the cell that is open."""
+    assert inside.end_of_cell is not None
+    inside.end_of_cell()
+
+
+def watch(inside: Inside) -> None:
+    """Let everything that a tool runs in the background run: some begins with the first cell."""
+    inside.subject.watch()
+    cells(inside, 1, 1.5, 0.5)
+
+
+def log_calls(inside: Inside, count: int) -> float:
+    """``log(loss=..., step=...)``."""
+    from jupyter_green import log
+
+    costs = []
+    for step in range(count):
+        t0 = now_ns()
+        log(loss=0.25, step=step)
+        costs.append(now_ns() - t0)
+        _breathe(step)
+    return median(costs)
+
+
+def measure_calls(inside: Inside, count: int) -> float:
+    """``with measure("step"): pass``."""
+    from jupyter_green import measure
+
+    costs = []
+    for number in range(count):
+        t0 = now_ns()
+        with measure("step"):
+            pass
+        costs.append(now_ns() - t0)
+        _breathe(number)
+    return median(costs)
+
+
+def many_cells(inside: Inside, count: int) -> float:
+    """A session of many cells; how long its first display takes."""
+    from jupyter_green import session
+
+    for number in range(count):
+        first, last = inside.subject.cell()
+        first()
+        last()
+        _breathe(number)
+    time.sleep(1.0)
+    t0 = now_ns()
+    found = len(session().cells)
+    cost = now_ns() - t0
+    if found < count:
+        raise RuntimeError(f"{found} cells of {count} are there")
+    return cost
+
+
+def session_calls(inside: Inside, count: int) -> float:
+    """``session()`` after one more cell."""
+    from jupyter_green import session
+
+    costs = []
+    for _ in range(count):
+        cells(inside, 1, 0.0, 0.0)
+        t0 = now_ns()
+        session()
+        costs.append(now_ns() - t0)
+    return median(costs)
+
+
+def text_report(inside: Inside, everything: bool) -> float:
+    """The text report of the session so far, without asking for the session."""
+    from jupyter_green import session
+    from jupyter_green.report.text import render
+
+    shown = session()
+    t0 = now_ns()
+    render(shown, width=100, everything=everything)
+    return now_ns() - t0
+
+
+def fold(inside: Inside, journal: str) -> dict[str, Any]:
+    """A whole journal into a session; and reading its lines alone."""
+    from jupyter_green.events import decode
+    from jupyter_green.sessions.fold import Fold
+
+    data = Path(journal).read_bytes()
+    t0, cpu0 = now_ns(), time.process_time_ns()
+    folding = Fold()
+    folding.feed_lines(data)
+    session = folding.session()
+    t1, cpu1 = now_ns(), time.process_time_ns()
+    for line in data.splitlines():
+        decode(line)
+    decoded_ns = now_ns() - t1
+    return {
+        "fold": t1 - t0,
+        "cpu": cpu1 - cpu0,
+        "decode": decoded_ns,
+        "cells": len(session.cells),
+    }
+
+
+def detection(inside: Inside, count: int, sysfs: str) -> float:
+    """``detect()`` and ``close()``."""
+    from jupyter_green.settings import Settings
+    from jupyter_green.sources.detect import detect
+
+    settings, costs = Settings(data_dir="", sysfs_root=sysfs), []
+    for _ in range(count):
+        t0 = now_ns()
+        detect(settings).close()
+        costs.append(now_ns() - t0)
+    return median(costs)
