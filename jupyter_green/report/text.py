@@ -41,7 +41,7 @@ def render(session: Session, *, width: int | None = None, everything: bool = Fal
 
 def display_width(text: str) -> int:
     """Columns that a text takes in a terminal: wide characters two, combining ones none."""
-    return sum(map(_columns, text))
+    return len(text) if text.isascii() else sum(map(_columns, text))
 
 
 def _columns(character: str) -> int:
