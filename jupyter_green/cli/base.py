@@ -130,12 +130,11 @@ class Command(JupyterApp):
         self.run()
 
     def run(self) -> None:
-        """What the command does.
+        """What the command does; the command that only holds others does nothing.
 
         Raises:
             Exit: with any exit code but 0.
         """
-        raise NotImplementedError
 
     @property
     def argument(self) -> str | None:

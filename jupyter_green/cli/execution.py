@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
+import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -77,6 +78,7 @@ def prepare(
         Exit: there is no such file, no notebook in it, no such kernel, or not one of Python.
     """
     notebook = _read(path)
+    _check_writable(library.sessions_dir(settings.data_dir))
     name = kernel or _kernel_of(notebook, path)
     return Job(
         path=path.absolute(),
@@ -106,6 +108,19 @@ def _read(path: Path) -> nbformat.NotebookNode:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise usage(f"{path} is no notebook: {reason}") from error
     return notebook
+
+
+def _check_writable(directory: Path) -> None:
+    """Sessions are lost where none can be written; better to know before hours of training."""
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=directory):
+            pass
+    except OSError as error:
+        raise usage(
+            f"no session can be written to {directory}: {error.strerror}. Make room there, or "
+            "set JupyterGreen.data_dir in jupyter_green_config.json"
+        ) from error
 
 
 def _kernel_of(notebook: nbformat.NotebookNode, path: Path) -> str:
@@ -151,7 +166,12 @@ class _Client(NotebookClient):
             allow_errors=job.allow_errors,
             resources={"metadata": {"path": str(job.path.parent)}},
             # The kernel could be configured to record elsewhere; here it must be found.
-            extra_arguments=["--ext=jupyter_green", f"--JupyterGreen.data_dir={job.data_dir}"],
+            extra_arguments=[
+                "--ext=jupyter_green",
+                f"--JupyterGreen.data_dir={job.data_dir}",
+                # Notes of the kernel about its transport are not for who runs a notebook.
+                "--log-level=ERROR",
+            ],
             on_cell_execute=progress.cell_begins,
             on_cell_executed=progress.cell_ended,
         )
