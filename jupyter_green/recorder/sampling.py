@@ -121,7 +121,7 @@ class Sampler:
         """Take over from a recorder that died, at what its journal says."""
         now_ns = self._clock.now_ns()
         self.marks = self.finished = fold.marks
-        last_ns = self._start_ns + round(fold.t * NS_PER_S)
+        last_ns = self._start_ns + round(fold.read_t * NS_PER_S)
         for name, uj in fold.last.items():
             if name in self._tracks:
                 self._tracks[name].resume(last_ns, uj, fold.offsets.get(name, 0))

@@ -140,7 +140,7 @@ def _energy_part(window: Window, energy: Energy) -> str:
 def _figures(session: Session, window: Window, energy: Energy) -> Iterable[str]:
     """Power and its origin, which mean nothing for what is too short."""
     power_w = _power_w(session, window)
-    if power_w is not None:
+    if power_w is not None and not energy.missing:
         yield format_power(power_w)
     counted = [name for name in energy.uj if _is_counted(session, name)]
     if len(counted) > 1:

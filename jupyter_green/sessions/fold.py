@@ -86,6 +86,8 @@ class Fold:
         self.marks = 0
         """Highest number of a kernel's mark so far: marks at or below it are doubles."""
         self.t = 0.0
+        self.read_t = 0.0
+        """Time of the newest readings; events without a stamp move ``t`` alone."""
         self.last: dict[str, int] = {}
         self.offsets: dict[str, int] = {}
         self.lost: dict[str, CounterLost] = {}
@@ -225,6 +227,7 @@ class Fold:
         if event.error_uj:
             self._first_errors = self._first_errors or event.error_uj
             self._last_errors = event.error_uj
+        self.read_t = max(self.read_t, event.t)
         if self._trace_t and event.t < self._trace_t[-1]:
             return
         self._trace_t.append(event.t)

@@ -22,6 +22,7 @@ from queue import Empty
 from typing import Any, TypeVar
 
 import msgspec
+import psutil
 from jupyter_client.blocking.client import BlockingKernelClient
 from jupyter_client.kernelspec import KernelSpecManager
 from jupyter_client.manager import KernelManager
@@ -139,11 +140,19 @@ class Home:
 
     def close(self) -> None:
         """No recorder outlives its test."""
-        deadline = time.monotonic() + PATIENCE_S
-        while time.monotonic() < deadline and self.recorders():
-            time.sleep(0.02)
-        for recorder in self.recorders():
-            kill(recorder.pid)
+        psutil.wait_procs(self._recorder_processes(), PATIENCE_S)
+        for process in self._recorder_processes():
+            kill(process.pid)
+
+    def _recorder_processes(self) -> list[psutil.Process]:
+        """All of them, also those that have not begun to record, or still write the rest."""
+        found = []
+        for process in psutil.process_iter():
+            with suppress(psutil.Error):
+                ours = process.environ().get("JUPYTER_DATA_DIR") == str(self.jupyter)
+                if ours and any("jupyter_green.recorder" in word for word in process.cmdline()):
+                    found.append(process)
+        return found
 
 
 @dataclass

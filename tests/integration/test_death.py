@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from jupyter_green.recorder.client import RESTARTS
+from jupyter_green.sessions import library
 from jupyter_green.sessions.model import Cell, Session
 from tests.simulators.machine import RaplMachine
 
@@ -144,6 +145,25 @@ def test_recorder_killed_in_mid_cell(kernel: Kernel, machine: RaplMachine) -> No
     assert "signal 9" in gap.reason
     assert gap.until_s - gap.since_s < PROMPTLY_S
     assert kernel.recorder().pid != recorder.pid
+    assert_partition(session)
+
+
+def test_recorder_killed_before_its_first_line(kernel: Kernel, machine: RaplMachine) -> None:
+    """It may not even have written what the journal begins with."""
+    kernel.ok("%unload_ext jupyter_green")
+    children = "[int(p) for p in open(f'/proc/self/task/{os.getpid()}/children').read().split()]"
+    kernel.ok(
+        "import signal\n"
+        "from jupyter_green import load_ipython_extension\n"
+        "load_ipython_extension(get_ipython())\n"
+        f"for child in {children}: os.kill(child, signal.SIGKILL)"
+    )
+    kernel.look_up()
+    cell = kernel.measured("time.sleep(0.3)")
+    Check(kernel, machine, cell, PEAK_W).assert_right()
+    session = kernel.session()
+    assert [gap.since_s for gap in session.gaps] == [0]
+    assert library.listed(kernel.home.data)[0].id == session.id  # its first line is the header
     assert_partition(session)
 
 

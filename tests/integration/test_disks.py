@@ -137,6 +137,7 @@ def test_full_disk(place: Path, machine: RaplMachine, tiny_disk: Path) -> None:
         assert_partition(session)
         kernel.shutdown()
         until(lambda: kernel.session().state == "closed")
+    home.close()
 
 
 def test_disk_that_stays_full(kernel: Kernel) -> None:

@@ -197,6 +197,7 @@ print(session().problems)
     home.data.unlink()
     (session,) = until(lambda: [one for one in home.sessions() if one.state == "closed"])
     assert [span.name for span in session.spans] == ["block"]
+    home.close()
 
 
 def test_no_process_can_be_started(home: Home) -> None:

@@ -718,6 +718,37 @@ def test_boundary_that_changes_nothing_makes_no_hole() -> None:
     assert session.cells[0].energy.missing == ()
 
 
+@pytest.mark.parametrize("unread", [2, 3])
+def test_pause_with_one_unread_boundary(unread: int) -> None:
+    """Whichever end of the pause it is, a part of the cell's energy may be the pause's."""
+    session = folded(
+        [
+            header(uj={"package-0": 0, "gpu-0": 0}),
+            stamped(CellStarted, 1, 10, 0, number=1, cell="a"),
+            stamped(TrackingPaused, 2, None if unread == 2 else 20, 0),
+            stamped(TrackingResumed, 3, None if unread == 3 else 30, 0),
+            stamped(CellFinished, 4, 40, 0, number=1, status="ok"),
+        ]
+    ).session()
+    assert session.cells[0].energy.missing == ("package-0",)
+    assert session.cells[0].energy.total_uj == 10
+    assert session.ledger.holes.total_uj == 20
+
+
+def test_counter_that_is_lost_twice_was_lost_from_the_first_time_on() -> None:
+    """A new recorder finds again what the one before had found."""
+    session = folded(
+        [
+            header(uj={"package-0": 0, "gpu-0": 0}),
+            CounterLost(t=3, counter="gpu-0", since=1.0, reason="stood still"),
+            CounterLost(t=9, counter="gpu-0", since=8.0, reason="gone"),
+            CounterRestored(t=12, counter="gpu-0", since=8.0, lost=True),
+        ]
+    ).session()
+    (hole,) = session.holes
+    assert (hole.since_s, hole.until_s, hole.reason) == (1.0, 12.0, "stood still")
+
+
 def test_counter_that_appears_within_nested_windows() -> None:
     """Read at no start of theirs, it is no part of them; nor of their periods."""
     session = folded(
@@ -847,3 +878,21 @@ def test_place_that_is_set_late_counts_from_the_start() -> None:
     assert places == ["fr", "fr", "fr", None, "pl"]
     assert session.total.by_period == dict.fromkeys(range(5), 1_000_000_000)
     assert session.co2_g(session.total) is None, "for one stretch nobody said where it was"
+
+
+def test_bases_of_intensity_are_never_mixed() -> None:
+    lifecycle = Intensity(g_per_kwh=50, place="fr")
+    direct = Intensity(g_per_kwh=40, place="fr", basis="direct")
+    session = folded(
+        [
+            header(uj={"package-0": 0}, counters=COUNTERS[:1], intensity=lifecycle),
+            stamped(CellStarted, 1, 3_600_000, None, number=1, cell="a"),
+            IntensityChanged(t=2, uj={"package-0": 7_200_000}, intensity=direct),
+            stamped(CellFinished, 3, 10_800_000, None, number=1, status="ok"),
+            stamped(CellStarted, 3, 10_800_000, None, number=2, cell="b"),
+            stamped(CellFinished, 4, 14_400_000, None, number=2, status="ok"),
+        ]
+    ).session()
+    assert session.co2_g(session.cells[0].energy) is None
+    assert session.co2_g(session.cells[1].energy) == pytest.approx(0.04)
+    assert session.co2_g(session.total) is None

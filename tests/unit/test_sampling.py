@@ -943,12 +943,15 @@ def test_model_is_placed_on_the_line_between_readings() -> None:
         assert energy.uj["cpu-model"] == pytest.approx(truth_uj, abs=2 * 0.001 * 40e6)
 
 
-def test_boundary_too_far_from_any_reading_is_missing() -> None:
+@pytest.mark.parametrize("read_since", [True, False])
+def test_boundary_too_far_from_any_reading_is_missing(read_since: bool) -> None:
     model = counter("cpu-model", watts=40.0, provenance="modelled", range_uj=None)
     bench = Bench(counter(), slow=(model,))
     bench.run(1.0)
     mark = bench.stamp(CellStarted(t=0, number=1, cell="c"), 1.5)
     bench.clock.time_ns = bench.ns(2.5)
+    if read_since:
+        bench.sampler.on_time()
     bench.sampler.on_mark(mark)
     bench.finish(1, 3.0)
     session = bench.session()
@@ -957,6 +960,18 @@ def test_boundary_too_far_from_any_reading_is_missing() -> None:
     assert energy.uj["package-0"] == bench.truth_uj(1.5, 3, "package-0")
     assert session.ledger.holes.uj["cpu-model"] > 0
     assert session.total.total_uj == bench.near_total()
+
+
+def test_slow_counter_that_stands_still_is_placed_on_no_line() -> None:
+    gpu = counter("gpu-0", watts=90.0, range_uj=None, clock="gpu-0")
+    bench = Bench(counter(), slow=(gpu,))
+    bench.run(1.0)
+    gpu.frozen_at_s = 5 + 1.0
+    bench.run(20.0)
+    bench.cell(1, 20.05, 21.05)
+    energy = bench.session().cell(1).energy
+    assert energy.missing == ("gpu-0",)
+    assert energy.uj == {"package-0": bench.truth_uj(20.05, 21.05, "package-0")}
 
 
 class Sensor:
@@ -1123,6 +1138,16 @@ def test_events_leave_in_the_order_of_time_as_they_happen() -> None:
         assert times == sorted(times)
 
 
+def test_samples_do_not_overtake_a_boundary_that_waits_for_its_bound() -> None:
+    """Twenty updates of a slow counter take two seconds; meanwhile it is sampled."""
+    bench = Bench(counter("gpu-0", range_uj=None, resolution_s=0.1))
+    for number in range(1, 20):
+        bench.cell(number, bench.now_s + 0.4, bench.now_s + 1.7)
+        times = [event.t for event in bench.events]
+        assert times == sorted(times)
+    bench.session()
+
+
 def test_nothing_holds_up_a_boundary() -> None:
     """A counter that cannot be read delays the journal by a tenth of a second at most."""
     one, other = counter(), counter("gpu-0", resolution_s=0.02)
@@ -1184,3 +1209,17 @@ def test_share_and_utilisation_at_most_once_a_second() -> None:
     assert 0.5 in shown
     gaps = [later - earlier for earlier, later in zip(meter.reads, meter.reads[1:], strict=False)]
     assert min(gaps) >= NS
+
+
+def test_recorders_that_die_one_after_the_other_lose_nothing() -> None:
+    """The second one has written no stamp, only that it took over."""
+    bench = Bench(counter(watts=150.0))
+    bench.run(6.0)
+    bench.restart(20.0)
+    bench.sampler.flush(bench.clock.now_ns())
+    bench.restart(20.1)
+    bench.cell(1, 21.0, 22.0)
+    session = bench.session()
+    assert not session.holes
+    assert session.total.missing == ()
+    assert session.total.total_uj == pytest.approx(150e6 * session.duration_s, rel=0.02)

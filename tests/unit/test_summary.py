@@ -65,7 +65,7 @@ def test_a_missing_part() -> None:
     story = Story(unread={"dram-0"})
     number = story.cell("x", 1.2)
     line = describe(story.session(), story.session().cell(number))
-    assert line == "x · ≥ 12 J (dram-0 missing) · 1.2 s · 10 W · measured"
+    assert line == "x · ≥ 12 J (dram-0 missing) · 1.2 s · measured"
 
 
 def test_no_counter() -> None:
