@@ -46,6 +46,10 @@ def log(
     Raises:
         MetricError: a value is no number, or the direction is neither of the two.
     """
+    if metrics is not None and not isinstance(metrics, Mapping):
+        raise MetricError(
+            f"log() takes metrics by name, as log(accuracy=0.9), or a mapping; not {metrics!r:.60}"
+        )
     if direction not in DIRECTIONS:
         raise MetricError(f"direction must be 'higher' or 'lower', it is {direction!r}")
     values = {name: as_number(name, value) for name, value in {**(metrics or {}), **named}.items()}
@@ -98,7 +102,7 @@ class measure:  # used like a function: ``with measure("train"):``
         stage: str | None = None,
         technique: str | None = None,
     ) -> None:
-        self.name = name
+        self.name = str(name)
         self._tags = Tags(label=label, stage=stage, technique=technique)
         self._tracker: Tracker | None = None
         self._span: int | None = None

@@ -34,6 +34,7 @@ GOODBYE_S = 5.0
 INTERRUPTED_S = 2.0
 """A cell that does not heed its interruption for so long is killed with its kernel."""
 POLL_S = 0.02
+LOAD = "__import__('jupyter_green').load_ipython_extension(get_ipython())"
 
 
 @dataclass(frozen=True)
@@ -167,7 +168,8 @@ class _Client(NotebookClient):
             resources={"metadata": {"path": str(job.path.parent)}},
             # The kernel could be configured to record elsewhere; here it must be found.
             extra_arguments=[
-                "--ext=jupyter_green",
+                # As an extension, a later %load_ext would print that it is there already.
+                f"--IPKernelApp.exec_lines={LOAD}",
                 f"--JupyterGreen.data_dir={job.data_dir}",
                 # Notes of the kernel about its transport are not for who runs a notebook.
                 "--log-level=ERROR",
@@ -200,7 +202,10 @@ class _Client(NotebookClient):
         """Ends a cell that still runs; then the kernel says goodbye to its recorder."""
         kernel, channels = self.km, self.kc
         if kernel is not None and kernel.has_kernel:
-            if channels is not None and self._progress.running:
+            # A dead kernel's group may hold forked children, to whom an interrupt is an error
+            # that brings them back into a copy of the kernel's own loop.
+            alive = await ensure_async(kernel.is_alive())
+            if alive and channels is not None and self._progress.running:
                 await ensure_async(kernel.interrupt_kernel())
                 with contextlib.suppress(Empty):
                     await ensure_async(channels.shell_channel.get_msg(timeout=INTERRUPTED_S))

@@ -139,7 +139,7 @@ class Hooks:
         return None
 
     def _show(self, running: Running, options: Options) -> None:
-        if options.quiet and options.output is None:
+        if self._tracker.closed or (options.quiet and options.output is None):
             return
         number = running.run.number
         result = display.cell_result(self._tracker, number)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, replace
+from keyword import iskeyword
 from typing import Any
 
 from IPython.core.error import UsageError
@@ -76,9 +77,13 @@ def parse(line: str) -> tuple[Options, str]:
             continue
         value, rest = _value(match["flag"], rest)
         options = _with(options, name, value)
-    if options.output is not None and not options.output.isidentifier():
+    if options.output is not None and not _is_name(options.output):
         raise UsageError(f"-o needs the name of a variable, not {options.output!r}\n{USAGE}")
     return options, rest.removeprefix("-- ").strip()
+
+
+def _is_name(text: str) -> bool:
+    return text.isidentifier() and not iskeyword(text)
 
 
 def _with(options: Options, name: str, value: str) -> Options:

@@ -128,6 +128,8 @@ class Recorder:
         while not self._sampler.ended:
             for message in received(self._inbox, self._sampler.due_s()):
                 self._handle(message)
+                # A burst of marks must not keep the samples away that place them.
+                self._sampler.sample_if_due()
             self._sampler.on_time()
             self._answer_questions()
             self._look_around()

@@ -248,20 +248,27 @@ class Sampler:
         """
         if self.ended:
             return
+        sampled = self.sample_if_due()
         now_ns = self._clock.now_ns()
-        if now_ns >= self._next_sample_ns:
-            self._notice_suspend()
-            self._write_sample(now_ns, self._sample(now_ns))
-            interval_s = (
-                self._settings.busy_interval_s if self.running else self._settings.idle_interval_s
-            )
-            self._next_sample_ns = now_ns + round(interval_s * NS_PER_S)
-        elif self._unfinished and now_ns >= self._completion_ns():
+        if not sampled and self._unfinished and now_ns >= self._completion_ns():
             self._sample(now_ns)
         # A counter that cannot be read must not hold up the others for ever.
         overdue = bool(self._unfinished) and now_ns >= self._completion_ns() + OVERDUE_NS
         self._finish(force=overdue)
         self.flush(now_ns - round(SETTLE_S * NS_PER_S))
+
+    def sample_if_due(self) -> bool:
+        """Sample if it is time to; what was sampled waits until :meth:`on_time` to be written."""
+        now_ns = self._clock.now_ns()
+        if self.ended or now_ns < self._next_sample_ns:
+            return False
+        self._notice_suspend()
+        self._write_sample(now_ns, self._sample(now_ns))
+        interval_s = (
+            self._settings.busy_interval_s if self.running else self._settings.idle_interval_s
+        )
+        self._next_sample_ns = now_ns + round(interval_s * NS_PER_S)
+        return True
 
     def _completion_ns(self) -> int:
         """When the oldest unfinished boundary can be completed."""

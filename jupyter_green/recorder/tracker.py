@@ -28,6 +28,7 @@ from jupyter_green.configurable import load_settings
 from jupyter_green.errors import MetricError, RecorderError, UnknownPlace
 from jupyter_green.events import (
     FORMAT,
+    AnyEvent,
     BaselineMeasured,
     CellFinished,
     CellStarted,
@@ -117,7 +118,7 @@ class Tracker:
         detection = detect(settings)
         hello = Hello(settings, str(self.journal), self.id, start_ns, pid, started, notebook_name())
         self._client = Client(hello, detection, self._clock)
-        self._client.mark(
+        self._mark(
             SessionStarted(
                 t=0.0,
                 format=FORMAT,
@@ -152,6 +153,15 @@ class Tracker:
             self.problems.append(str(error))
             return None
 
+    def _mark(self, event: AnyEvent) -> None:
+        """Send a mark. Whatever goes wrong with it is our problem, and not the user's."""
+        try:
+            self._client.mark(event)
+        except Exception as error:
+            problem = f"a mark was lost: {type(error).__name__}: {error}"
+            if problem not in self.problems:
+                self.problems.append(problem)
+
     # --- cells ---
 
     def cell_started(
@@ -169,7 +179,7 @@ class Tracker:
             run = CellRun(self._cell_count, thread)
             parent = self._innermost(thread)
             self._cells.append(run)
-        self._client.mark(
+        self._mark(
             CellStarted(
                 t=0.0,
                 number=run.number,
@@ -188,7 +198,7 @@ class Tracker:
 
     def cell_finished(self, run: CellRun, status: str, error: str | None = None) -> None:
         """Mark the end of a cell."""
-        self._client.mark(
+        self._mark(
             CellFinished(t=0.0, number=run.number, status=status, error=error and writable(error))
         )
         with self._lock:
@@ -216,7 +226,7 @@ class Tracker:
             self._span_count += 1
             span = self._span_count
         open_spans = self._open_spans()
-        self._client.mark(
+        self._mark(
             SpanStarted(
                 t=0.0,
                 span=span,
@@ -233,9 +243,7 @@ class Tracker:
 
     def span_finished(self, span: int, status: str = "ok", error: str | None = None) -> None:
         """Mark the end of a named window."""
-        self._client.mark(
-            SpanFinished(t=0.0, span=span, status=status, error=error and writable(error))
-        )
+        self._mark(SpanFinished(t=0.0, span=span, status=status, error=error and writable(error)))
         open_spans = self._open_spans()
         if span in open_spans:
             open_spans.remove(span)
@@ -258,7 +266,7 @@ class Tracker:
     ) -> None:
         """Mark a metric beside the energy spent so far."""
         finite = math.isfinite(value)
-        self._client.mark(
+        self._mark(
             MetricLogged(
                 t=0.0,
                 name=writable(name),
@@ -274,7 +282,7 @@ class Tracker:
 
     def baseline_measured(self, duration_s: float, power_w: dict[str, float]) -> None:
         """Mark the power of the idle machine, by counter."""
-        self._client.mark(BaselineMeasured(t=0.0, duration_s=duration_s, power_w=power_w))
+        self._mark(BaselineMeasured(t=0.0, duration_s=duration_s, power_w=power_w))
 
     # --- switches ---
 
@@ -282,12 +290,12 @@ class Tracker:
         """Stop giving energy to cells; it goes to the pause from here on."""
         if not self.paused:
             self.paused = True
-            self._client.mark(TrackingPaused(t=0.0, reason=reason))
+            self._mark(TrackingPaused(t=0.0, reason=reason))
 
     def resume(self) -> None:
         """Track cells again."""
         if self.paused:
-            self._client.mark(TrackingResumed(t=0.0))
+            self._mark(TrackingResumed(t=0.0))
             self.paused = False
 
     def set_place(self, place: str | None) -> Intensity | None:
@@ -297,7 +305,7 @@ class Tracker:
             UnknownPlace: no intensity is known for it; nothing is changed.
         """
         intensity = intensity_of(place) if place is not None else None
-        self._client.mark(IntensityChanged(t=0.0, intensity=intensity, reason="set by the user"))
+        self._mark(IntensityChanged(t=0.0, intensity=intensity, reason="set by the user"))
         return intensity
 
     # --- the session so far ---
@@ -356,7 +364,7 @@ class Tracker:
         if self.closed:
             return
         self.closed = True
-        self._client.mark(SessionEnded(t=0.0, reason="goodbye"))
+        self._mark(SessionEnded(t=0.0, reason="goodbye"))
         self._client.close()
 
     def disown(self) -> None:
@@ -442,7 +450,8 @@ def notebook_name() -> str | None:
         return name
     if "ipykernel" not in sys.modules and sys.argv and sys.argv[0]:
         script = Path(sys.argv[0])
-        if script.suffix == ".py":
+        # Programs that were started by `python -m`, as IPython is, have no name of their own.
+        if script.suffix == ".py" and script.name != "__main__.py":
             return script.name
     return None
 

@@ -162,7 +162,7 @@ def provenance_words(energy: Energy) -> str:
 
 def metric_words(metric: Metric) -> str:
     """``acc 0.914``. Values of any size, so with an exponent where it is needed."""
-    return f"{clean(metric.name)} {metric.value:.4g}"
+    return f"{clean(metric.name)} {metric.value:.6g}"
 
 
 def intensity_words(intensity: Intensity) -> str:

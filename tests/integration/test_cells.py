@@ -682,3 +682,36 @@ def test_very_many_metrics(green: Kernel) -> None:
     cell = green.measured("log({f'many {\"x\" * 1000} {n}': n for n in range(2000)})")
     assert len(green.session().metrics_of(cell.number)) == 2000
     assert green.measured("1").status == "ok"
+
+
+# --- what users do to the process they share with us ---
+
+
+def test_functions_of_the_system_that_a_cell_replaces(green: Kernel) -> None:
+    green.ok("import os\nkept = os.write")
+    green.ok("os.write = lambda *a: 1 / 0")
+    during = green.measured("%%energy\nlog(a=1)\ntime.sleep(0.1)")
+    green.ok("os.write = kept")
+    after = green.measured("time.sleep(0.1)")
+    for cell in (during, after):
+        assert (cell.status, cell.parent) == ("ok", None)
+        assert cell.duration_s == pytest.approx(0.1, abs=0.05)
+
+
+def test_cell_after_a_burst_of_marks(home: Home) -> None:
+    """The model on a busy recorder: a boundary between two samples is known all the same."""
+    home.configure(sysfs_root=str(home.work), cpu_idle_w=10, cpu_max_w=50)
+    with running(home) as kernel:
+        kernel.ok("from jupyter_green import log")
+        kernel.ok("for i in range(30_000): log(x=i)")
+        cell = kernel.measured("time.sleep(0.1)")
+        assert cell.energy.missing == ()
+        assert cell.energy.energy_j is not None
+        assert cell.energy.energy_j >= 0.9
+        assert_partition(kernel.session())
+
+
+def test_log_takes_names(green: Kernel) -> None:
+    reply = green.run("log('accuracy')")
+    assert reply.status == "error"
+    assert "log(accuracy=0.9)" in reply.everything
