@@ -245,17 +245,22 @@ class Fold:
         """Counters of the session that this stamp has no reading of."""
         return {counter for counter in self._counters if counter not in event.uj}
 
+    def _unsure(self, event: Stamped) -> set[str]:
+        """Those, and any that was read later before this stamp came: too late to divide them."""
+        uj, last = event.uj, self.last
+        return {name for name in self._counters if name not in uj or uj[name] < last[name]}
+
     def _hand_over(self, event: Stamped, owner: Account, owning: Window | None) -> None:
         """The time line changes hands at ``event``."""
         if owner is self._owner:
             return
-        unread = self._unread(event)
-        if unread:
-            self._crossed |= unread
+        unsure = self._unsure(event)
+        if unsure:
+            self._crossed |= self._unread(event)
             if self._owning is not None:
-                self._owning.flag(unread)
+                self._owning.flag(unsure)
             if owning is not None:
-                owning.flag(unread)
+                owning.flag(unsure)
         self._owner, self._owning = owner, owning
 
     def _rightful(self) -> tuple[Account, Window | None]:
@@ -273,7 +278,7 @@ class Fold:
             at_start={name: self.last[name] for name in event.uj if name in self.last},
             error_uj=event.error_uj,
             period=len(self._periods) - 1,
-            missing=self._unread(event),
+            missing=self._unsure(event),
             account=account,
         )
 
@@ -326,7 +331,7 @@ class Fold:
         window = self.open_cells.get(event.number)
         if window is None:
             return
-        window.flag(self._unread(event))
+        window.flag(self._unsure(event))
         self._close_cell(window, event)
 
     def _close_cell(self, window: Window, event: CellFinished) -> None:
@@ -343,7 +348,7 @@ class Fold:
         window = self.open_spans.pop(event.span, None)
         if window is None:
             return
-        window.flag(self._unread(event))
+        window.flag(self._unsure(event))
         self._spans.append(_span(window, event, self._energy(window, event.error_uj)))
         self._span_errors.append((window.error_uj, event.error_uj))
 
