@@ -13,16 +13,13 @@ The journals in ``tests/golden`` hold it (and any other reader) to what they mea
 from __future__ import annotations
 
 import math
-import re
-from array import array
 from collections.abc import Callable, Iterable
 from typing import Any
 
 import msgspec
 
-from jupyter_green.errors import NewerFormat, NotAJournal
+from jupyter_green.errors import NotAJournal
 from jupyter_green.events import (
-    FORMAT_MAJOR,
     BaselineMeasured,
     CellFinished,
     CellStarted,
@@ -52,6 +49,7 @@ from jupyter_green.events import (
 )
 from jupyter_green.sessions import ledger
 from jupyter_green.sessions.bound import Errors
+from jupyter_green.sessions.format import check_format, refuse_newer
 from jupyter_green.sessions.model import (
     Baseline,
     Cell,
@@ -64,14 +62,17 @@ from jupyter_green.sessions.model import (
     Period,
     Session,
     Span,
-    Trace,
 )
-from jupyter_green.sessions.windows import Account, Window, energy_of
-
-POWER_WINDOW_S = 2.0
-"""The live power is the mean over the stamps of the last two seconds."""
-
-MISSING = -1
+from jupyter_green.sessions.trace import TraceColumns
+from jupyter_green.sessions.windows import (
+    Account,
+    Window,
+    end_of_cell,
+    end_of_span,
+    energy_of,
+    finished_cell,
+    finished_span,
+)
 
 
 class Fold:
@@ -104,7 +105,6 @@ class Fold:
         self._between = Account()
         self._pause = Account()
         self._holes = Account()
-        self._total = Account()
         self._owner = self._between
         self._owning: Window | None = None
         self._counted_uj = 0
@@ -128,8 +128,7 @@ class Fold:
         self._problems: list[str] = []
         self._wall = (0.0, 0.0)
         self._suspends: list[tuple[float, float]] = []
-        self._trace_t = array("d")
-        self._trace: dict[str, array[int]] = {}
+        self._trace = TraceColumns()
         self._handlers: dict[type, Callable[[Any], None]] = {
             SessionStarted: self._session_started,
             CellStarted: self._cell_started,
@@ -164,9 +163,9 @@ class Fold:
             except UnknownKind:
                 self.unknown_events += 1
                 continue
-            except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+            except (msgspec.DecodeError, RecursionError):
                 if self.header is None:
-                    _refuse_newer(line)
+                    refuse_newer(line)
                 self.bad_lines += 1
                 continue
             self.feed(event)
@@ -204,7 +203,6 @@ class Fold:
             if before is None:
                 if counter in self._counters:
                     last[counter] = uj
-                    self._trace[counter] = array("q", [MISSING]) * len(self._trace_t)
                 continue
             delta = uj - before
             # A reading that was taken before the last one, and processed after it, takes
@@ -228,11 +226,7 @@ class Fold:
             self._first_errors = self._first_errors or event.error_uj
             self._last_errors = event.error_uj
         self.read_t = max(self.read_t, event.t)
-        if self._trace_t and event.t < self._trace_t[-1]:
-            return
-        self._trace_t.append(event.t)
-        for counter, column in self._trace.items():
-            column.append(event.uj.get(counter, MISSING))
+        self._trace.append(event.t, event.uj, self.last)
 
     def _add_period(self, account: Account, counted_uj: int) -> None:
         period = len(self._periods) - 1
@@ -325,7 +319,7 @@ class Fold:
         for number, window in list(self.open_cells.items()):
             if isinstance(window.began, CellStarted) and window.began.thread == "main":
                 window.flag(self._counted)
-                self._close_cell(window, _end_of_cell(event, number, "unfinished"))
+                self._close_cell(window, end_of_cell(event, number, "unfinished"))
 
     def _cell_finished(self, event: CellFinished) -> None:
         window = self.open_cells.get(event.number)
@@ -336,7 +330,7 @@ class Fold:
 
     def _close_cell(self, window: Window, event: CellFinished) -> None:
         del self.open_cells[event.number]
-        self._cells.append(_cell(window, event, self._energy(window, event.error_uj)))
+        self._cells.append(finished_cell(window, event, self._energy(window, event.error_uj)))
         self._cell_errors.append((window.error_uj, event.error_uj))
         if self._owning is window:
             self._hand_over(event, *self._rightful())
@@ -349,7 +343,7 @@ class Fold:
         if window is None:
             return
         window.flag(self._unsure(event))
-        self._spans.append(_span(window, event, self._energy(window, event.error_uj)))
+        self._spans.append(finished_span(window, event, self._energy(window, event.error_uj)))
         self._span_errors.append((window.error_uj, event.error_uj))
 
     def _metric_logged(self, event: MetricLogged) -> None:
@@ -484,9 +478,9 @@ class Fold:
         self.ended = event
         status = "kernel died" if event.reason == "kernel died" else "unfinished"
         for span in list(self.open_spans):
-            self._span_finished(_end_of_span(event, span, status))
+            self._span_finished(end_of_span(event, span, status))
         for number in list(self.open_cells):
-            self._cell_finished(_end_of_cell(event, number, status))
+            self._cell_finished(end_of_cell(event, number, status))
 
     # --- the session ---
 
@@ -539,8 +533,8 @@ class Fold:
             overlaps=tuple(self._overlaps),
             paused=self.paused,
             suspends=tuple(self._suspends),
-            power_w=self._power(),
-            trace=Trace(t=self._trace_t[:], uj={name: col[:] for name, col in self._trace.items()}),
+            power_w=self._trace.power_w(self._counted.difference(self.lost)),
+            trace=self._trace.frozen(),
             bad_lines=self.bad_lines,
             unknown_events=self.unknown_events,
             samples_dropped=self._dropped,
@@ -593,12 +587,12 @@ class Fold:
     def _orphaned_cells(self) -> Iterable[Cell]:
         for number, window in self.open_cells.items():
             end = CellFinished(t=self.t, number=number, status="kernel died")
-            yield _cell(window, end, self._so_far(window))
+            yield finished_cell(window, end, self._so_far(window))
 
     def _orphaned_spans(self) -> Iterable[Span]:
         for span, window in self.open_spans.items():
             end = SpanFinished(t=self.t, span=span, status="kernel died")
-            yield _span(window, end, self._so_far(window))
+            yield finished_span(window, end, self._so_far(window))
 
     def _open_holes(self) -> Iterable[Hole]:
         for lost in self.lost.values():
@@ -610,121 +604,6 @@ class Fold:
                 remedy=lost.remedy,
                 lost=True,
             )
-
-    def _power(self) -> float | None:
-        """Counted watts over the last stamps, or None where too little is known."""
-        t = self._trace_t
-        if len(t) < 2:
-            return None
-        start = len(t) - 2
-        while start > 0 and t[-1] - t[start] < POWER_WINDOW_S:
-            start -= 1
-        watts = [
-            power_w
-            for counter, column in self._trace.items()
-            if counter in self._counted and counter not in self.lost
-            if (power_w := _mean_w(t[start:], column[start:])) is not None
-        ]
-        return sum(watts) if watts else None
-
-
-def check_format(version: str) -> None:
-    """Refuse a journal of a newer major version.
-
-    Raises:
-        NewerFormat: with both versions and the remedy.
-    """
-    major = version.partition(".")[0]
-    if not re.fullmatch("[0-9]{1,9}", major) or int(major) > FORMAT_MAJOR:
-        raise NewerFormat(
-            f"this journal has format {version}, and this jupyter_green reads up to "
-            f"{FORMAT_MAJOR}.x: pip install --upgrade jupyter-green"
-        )
-
-
-class _FirstLine(msgspec.Struct):
-    """What any first line has, whatever else a newer version makes of it."""
-
-    kind: str
-    format: str
-
-
-_first_line = msgspec.json.Decoder(_FirstLine)
-
-
-def _refuse_newer(line: bytes) -> None:
-    """A first line that cannot be read may be of a newer major version.
-
-    Raises:
-        NewerFormat: it is.
-    """
-    try:
-        first = _first_line.decode(line)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return
-    if first.kind == "session_started":
-        check_format(first.format)
-
-
-def _end_of_cell(event: Stamped, number: int, status: str) -> CellFinished:
-    """The end of a cell that has no line of its own, with the stamp of another event."""
-    return CellFinished(
-        t=event.t, uj=event.uj, error_uj=event.error_uj, number=number, status=status
-    )
-
-
-def _end_of_span(event: Stamped, span: int, status: str) -> SpanFinished:
-    return SpanFinished(t=event.t, uj=event.uj, error_uj=event.error_uj, span=span, status=status)
-
-
-def _cell(window: Window, end: CellFinished, energy: Energy) -> Cell:
-    began = window.began
-    assert isinstance(began, CellStarted)
-    return Cell(
-        number=began.number,
-        cell=began.cell,
-        first_line=began.first_line,
-        source=began.source,
-        execution_count=began.execution_count,
-        tags=began.tags,
-        thread=began.thread,
-        parent=began.parent,
-        started_s=began.t,
-        finished_s=max(began.t, end.t),
-        status=end.status,
-        error=end.error,
-        energy=energy,
-        tree_share=end.tree_share,
-        devices=tuple(end.devices),
-        devices_busy=tuple(end.devices_busy),
-    )
-
-
-def _span(window: Window, end: SpanFinished, energy: Energy) -> Span:
-    began = window.began
-    assert isinstance(began, SpanStarted)
-    return Span(
-        span=began.span,
-        name=began.name,
-        type=began.type,
-        parent=began.parent,
-        cell=began.cell,
-        tags=began.tags,
-        started_s=began.t,
-        finished_s=max(began.t, end.t),
-        status=end.status,
-        error=end.error,
-        energy=energy,
-    )
-
-
-def _mean_w(t: array[float], column: array[int]) -> float | None:
-    """Mean watts of one counter from its first to its last reading; None where it has no two."""
-    read = [index for index, uj in enumerate(column) if uj >= 0]
-    seconds = t[read[-1]] - t[read[0]] if read else 0.0
-    if seconds <= 0:
-        return None
-    return max(0, column[read[-1]] - column[read[0]]) / 1e6 / seconds
 
 
 def _metric_value(event: MetricLogged) -> float:

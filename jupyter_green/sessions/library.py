@@ -10,7 +10,7 @@ from itertools import accumulate
 from pathlib import Path
 
 from jupyter_green.errors import JournalError, NotAJournal, SessionNotFound
-from jupyter_green.events import SessionStarted, decode
+from jupyter_green.events import Event, SessionEnded, SessionStarted, decode
 from jupyter_green.processes import boot_id, host_name, is_alive
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
@@ -18,6 +18,8 @@ from jupyter_green.sessions.model import Session
 SUFFIX = ".ndjson"
 FIRST_LINES = 10
 LONGEST_LINE = 1 << 20
+TAIL_BYTES = 1 << 16
+"""The last event of a journal is not longer."""
 SILENT_S = 900.0
 """A session of another machine that has written nothing for so long is taken for ended."""
 
@@ -39,6 +41,14 @@ class Listed:
     def alive(self) -> bool:
         """The kernel still runs (as far as can be told from here)."""
         return _alive(self.header, self.touched_wall_s)
+
+    @property
+    def state(self) -> str:
+        """open, closed, or ended without goodbye: as of the last line and the kernel."""
+        ended = _last_event(self.path, self.size_bytes)
+        if isinstance(ended, SessionEnded):
+            return "closed" if ended.reason == "goodbye" else "ended without goodbye"
+        return "open" if self.alive else "ended without goodbye"
 
 
 def sessions_dir(data_dir: str | Path) -> Path:
@@ -124,6 +134,16 @@ def _header(path: Path) -> SessionStarted | None:
                 continue
             return event if isinstance(event, SessionStarted) else None
     return None
+
+
+def _last_event(path: Path, size_bytes: int) -> Event | None:
+    """Only the file's end is read: it may be long."""
+    try:
+        with open(path, "rb") as file:
+            file.seek(max(0, size_bytes - TAIL_BYTES))
+            return decode(file.read().rstrip().rpartition(b"\n")[2])
+    except (OSError, ValueError, RecursionError):
+        return None
 
 
 def find(data_dir: str | Path, name: str | None = None) -> Path:

@@ -356,11 +356,16 @@ class Session(Struct, frozen=True, kw_only=True):
         """PUE and price in force at the end."""
         return self.periods[-1].pricing
 
-    def revalued(self, intensity: Intensity | None, pricing: Pricing | None = None) -> Session:
-        """The same session with another place, PUE or price throughout."""
+    def with_intensity(self, intensity: Intensity) -> Session:
+        """The same session at another place throughout; PUE and prices stay."""
+        periods = tuple(structs.replace(period, intensity=intensity) for period in self.periods)
+        return structs.replace(self, periods=periods)
+
+    def with_pue(self, pue: float) -> Session:
+        """The same session with another PUE throughout; prices and intensities stay."""
         periods = tuple(
-            Period(since_s=p.since_s, intensity=intensity, pricing=pricing or p.pricing)
-            for p in self.periods
+            structs.replace(period, pricing=structs.replace(period.pricing, pue=pue))
+            for period in self.periods
         )
         return structs.replace(self, periods=periods)
 

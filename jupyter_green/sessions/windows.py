@@ -1,13 +1,20 @@
-"""Windows on the stream while they are open: what the fold needs to close them."""
+"""Windows on the stream: what the fold needs of them while they are open, and their end."""
 
 from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from jupyter_green.events import CellStarted, CounterInfo, SpanStarted
+from jupyter_green.events import (
+    CellFinished,
+    CellStarted,
+    CounterInfo,
+    SpanFinished,
+    SpanStarted,
+    Stamped,
+)
 from jupyter_green.sessions.bound import Errors, lag_bound_uj
-from jupyter_green.sessions.model import Energy
+from jupyter_green.sessions.model import Cell, Energy, Span
 
 
 @dataclass
@@ -99,4 +106,59 @@ def energy_of(
         missing=tuple(sorted(c for c in missing if c in counters and counters[c].counted)),
         provenance=tuple(sorted({counters[name].provenance for name in counted})),
         by_period=by_period,
+    )
+
+
+def end_of_cell(event: Stamped, number: int, status: str) -> CellFinished:
+    """The end of a cell that has no line of its own, with the stamp of another event."""
+    return CellFinished(
+        t=event.t, uj=event.uj, error_uj=event.error_uj, number=number, status=status
+    )
+
+
+def end_of_span(event: Stamped, span: int, status: str) -> SpanFinished:
+    """The end of a span that has no line of its own."""
+    return SpanFinished(t=event.t, uj=event.uj, error_uj=event.error_uj, span=span, status=status)
+
+
+def finished_cell(window: Window, end: CellFinished, energy: Energy) -> Cell:
+    """What readers see of a cell that has ended."""
+    began = window.began
+    assert isinstance(began, CellStarted)
+    return Cell(
+        number=began.number,
+        cell=began.cell,
+        first_line=began.first_line,
+        source=began.source,
+        execution_count=began.execution_count,
+        tags=began.tags,
+        thread=began.thread,
+        parent=began.parent,
+        started_s=began.t,
+        finished_s=max(began.t, end.t),
+        status=end.status,
+        error=end.error,
+        energy=energy,
+        tree_share=end.tree_share,
+        devices=tuple(end.devices),
+        devices_busy=tuple(end.devices_busy),
+    )
+
+
+def finished_span(window: Window, end: SpanFinished, energy: Energy) -> Span:
+    """What readers see of a span that has ended."""
+    began = window.began
+    assert isinstance(began, SpanStarted)
+    return Span(
+        span=began.span,
+        name=began.name,
+        type=began.type,
+        parent=began.parent,
+        cell=began.cell,
+        tags=began.tags,
+        started_s=began.t,
+        finished_s=max(began.t, end.t),
+        status=end.status,
+        error=end.error,
+        energy=energy,
     )
