@@ -16,7 +16,8 @@ from typing import Any, TypeVar
 from jupyter_green.errors import MetricError, RecorderError
 from jupyter_green.events import Tags
 from jupyter_green.recorder import tracker as trackers
-from jupyter_green.recorder.tracker import Tracker, as_number
+from jupyter_green.recorder.names import as_number
+from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.report.summary import Result
 from jupyter_green.sessions.model import Session
 

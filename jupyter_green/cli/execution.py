@@ -23,7 +23,8 @@ from nbclient.exceptions import CellExecutionError, CellTimeoutError, DeadKernel
 from jupyter_green.cli.base import FAILED, INTERRUPTED, Exit, usage
 from jupyter_green.cli.progress import Progress
 from jupyter_green.errors import JupyterGreenError
-from jupyter_green.recorder.tracker import STARTING_S, new_session_id
+from jupyter_green.recorder.names import new_session_id
+from jupyter_green.recorder.tracker import STARTING_S
 from jupyter_green.sessions import library
 from jupyter_green.sessions.model import Session
 from jupyter_green.settings import Settings

@@ -9,7 +9,7 @@ from typing import Any, TextIO
 import nbformat
 from tqdm import tqdm
 
-from jupyter_green.recorder.tracker import first_line
+from jupyter_green.recorder.names import first_line
 from jupyter_green.report.table import clean
 from jupyter_green.report.text import cut
 

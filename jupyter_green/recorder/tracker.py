@@ -8,16 +8,10 @@ from __future__ import annotations
 
 import atexit
 import copy
-import hashlib
 import math
 import os
-import re
-import secrets
-import sys
 import threading
-import time
 from dataclasses import dataclass
-from pathlib import Path
 
 from msgspec import structs
 
@@ -25,7 +19,7 @@ from jupyter_green import __version__
 from jupyter_green.carbon.tables import intensity_of
 from jupyter_green.clock import Clock, SystemClock
 from jupyter_green.configurable import load_settings
-from jupyter_green.errors import MetricError, RecorderError, UnknownPlace
+from jupyter_green.errors import RecorderError, UnknownPlace
 from jupyter_green.events import (
     FORMAT,
     AnyEvent,
@@ -47,6 +41,16 @@ from jupyter_green.events import (
 from jupyter_green.processes import boot_id, host_name, own_identity
 from jupyter_green.recorder.client import Client
 from jupyter_green.recorder.host import describe_machine
+from jupyter_green.recorder.names import (
+    digest,
+    first_line,
+    likely_direction,
+    new_session_id,
+    notebook_name,
+    thread_kind,
+    writable,
+    writable_tags,
+)
 from jupyter_green.recorder.wire import Hello
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.library import journal_path
@@ -58,14 +62,6 @@ ANSWER_S = 2.0
 """A display waits at most so long for the recorder."""
 STARTING_S = 5.0
 """The first answer may have to wait for the recorder's start on a busy machine."""
-WRAPPERS = ("%%energy", "%%time", "%%capture", "%%prun")
-"""Cell magics that run the lines below them as Python: what follows says more."""
-FIRST_LINE = 120
-"""Characters of a cell's first line that the journal keeps as its name."""
-
-_HIGHER = "acc accuracy auc auroc bleu dice f1 iou map precision r2 recall rouge score top1 top5"
-_LOWER = "cer error fid loss mae mape mse nll perplexity ppl rmse wer"
-HIGHER, LOWER = frozenset(_HIGHER.split()), frozenset(_LOWER.split())
 
 
 @dataclass
@@ -74,7 +70,6 @@ class CellRun:
 
     number: int
     thread: str
-    announced: bool = False
 
 
 class Tracker:
@@ -371,89 +366,6 @@ class Tracker:
         """In a forked child: this session is the parent's."""
         self._lock = threading.Lock()
         self.closed = self.disowned = True
-
-
-# --- small facts ----------------------------------------------------------------------------
-
-
-def new_session_id() -> str:
-    """``20261120T192610-3fa4b2``: sorts by start, unique without asking anybody."""
-    return f"{time.strftime('%Y%m%dT%H%M%S', time.gmtime())}-{secrets.token_hex(3)}"
-
-
-def digest(text: str) -> str:
-    """Sixteen hexadecimal digits that stand for a text without telling it."""
-    return hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=8).hexdigest()
-
-
-def writable(text: str) -> str:
-    """The text without lone surrogates, which no file or pipe could take."""
-    return text.encode("utf-8", "replace").decode()
-
-
-def writable_tags(tags: Tags) -> Tags:
-    texts = {name: getattr(tags, name) for name in ("label", "stage", "technique")}
-    return structs.replace(
-        tags, **{name: writable(text) for name, text in texts.items() if text is not None}
-    )
-
-
-def first_line(source: str) -> str:
-    """The first line that says what the cell does, as its name."""
-    lines = [line.strip() for line in source.splitlines() if line.strip()]
-    telling = [line for line in lines if not line.startswith(WRAPPERS)]
-    return (telling or lines or [""])[0][:FIRST_LINE]
-
-
-def likely_direction(name: str) -> str | None:
-    """Whether more is better, where the metric's usual name tells."""
-    words = set(re.split(r"[\W_]+", name.lower()))
-    if words & LOWER:
-        return "lower"
-    return "higher" if words & HIGHER else None
-
-
-def thread_kind() -> str:
-    """main, or thread for any other."""
-    return "main" if threading.current_thread() is threading.main_thread() else "thread"
-
-
-def as_number(name: str, value: object) -> float:
-    """A metric's value as a float; takes what NumPy, PyTorch and others call a scalar.
-
-    Raises:
-        MetricError: it is no number.
-    """
-    try:
-        if isinstance(value, (str, bytes)):
-            raise TypeError
-        return float(value)  # type: ignore[arg-type]
-    except Exception as error:  # each library has its own for what is no scalar
-        raise MetricError(
-            f"metric {name!r} must be one number, it is {_shown(value)} "
-            f"({type(value).__name__}); log a scalar such as float(value.mean())"
-        ) from error
-
-
-def _shown(value: object) -> str:
-    try:
-        shown = repr(value)
-    except Exception:  # an integer of more than 4300 digits, for one
-        return "something else"
-    return shown if len(shown) <= 60 else f"{shown[:57]}..."
-
-
-def notebook_name() -> str | None:
-    """The notebook's path as Jupyter tells its kernels, else the script's."""
-    name = os.environ.get("JPY_SESSION_NAME")
-    if name:
-        return name
-    if "ipykernel" not in sys.modules and sys.argv and sys.argv[0]:
-        script = Path(sys.argv[0])
-        # Programs that were started by `python -m`, as IPython is, have no name of their own.
-        if script.suffix == ".py" and script.name != "__main__.py":
-            return script.name
-    return None
 
 
 # --- the one tracker of this process --------------------------------------------------------

@@ -30,8 +30,8 @@ from jupyter_client.manager import KernelManager
 from jupyter_green.errors import JournalError
 from jupyter_green.events import AnyEvent, decode
 from jupyter_green.processes import is_alive
+from jupyter_green.recorder.names import digest
 from jupyter_green.recorder.presence import Present
-from jupyter_green.recorder.tracker import digest
 from jupyter_green.sessions import library
 from jupyter_green.sessions.model import Cell, Session, Span
 
