@@ -420,15 +420,20 @@ def decode(line: bytes | bytearray | memoryview) -> AnyEvent:
         msgspec.DecodeError: no event at all (torn, damaged, or of another shape).
     """
     try:
+        return _decoded(line)
+    except UnicodeDecodeError as error:
+        raise msgspec.DecodeError(f"not UTF-8: {error}") from None
+
+
+def _decoded(line: bytes | bytearray | memoryview) -> AnyEvent:
+    try:
         event: AnyEvent = _decoder.decode(line)
-        return event
     except msgspec.ValidationError:
         kind = _kind_decoder.decode(line).kind
         if kind in KINDS:
             raise
         raise UnknownKind(kind) from None
-    except UnicodeDecodeError as error:
-        raise msgspec.DecodeError(f"not UTF-8: {error}") from None
+    return event
 
 
 def schema() -> dict[str, Any]:

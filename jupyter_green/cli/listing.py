@@ -4,19 +4,15 @@ from __future__ import annotations
 
 import time
 
-import msgspec
 from traitlets import Bool
 
 from jupyter_green.cli.base import Command, switches
-from jupyter_green.events import SessionEnded, UnknownKind, decode
 from jupyter_green.report.table import clean
 from jupyter_green.sessions import library
 from jupyter_green.sessions.library import Listed
 
 NEWEST = 20
 LONGEST_PATH = 60
-TAIL_BYTES = 65_536
-"""The last event of a journal is not longer."""
 
 
 class List(Command):
@@ -53,31 +49,12 @@ class List(Command):
 def _row(listed: Listed) -> tuple[str, str, str, str, str]:
     started = time.strftime("%Y-%m-%d %H:%M", time.localtime(listed.header.wall_s))
     notebook = _end_of(clean(listed.header.notebook or listed.header.front_end))
-    return clean(listed.id), started, _state(listed), _size(listed.size_bytes), notebook
+    return clean(listed.id), started, listed.state, _size(listed.size_bytes), notebook
 
 
 def _end_of(path: str) -> str:
     """A long path without its beginning: its name stands at its end."""
     return path if len(path) <= LONGEST_PATH else f"…{path[-LONGEST_PATH + 1 :]}"
-
-
-def _state(listed: Listed) -> str:
-    ended = _end(listed)
-    if ended is not None:
-        return "closed" if ended.reason == "goodbye" else "ended without goodbye"
-    return "open" if listed.alive else "ended without goodbye"
-
-
-def _end(listed: Listed) -> SessionEnded | None:
-    """The goodbye, if the journal has one; only its end is read, it may be long."""
-    try:
-        with open(listed.path, "rb") as file:
-            file.seek(max(0, listed.size_bytes - TAIL_BYTES))
-            last = file.read().rstrip().rpartition(b"\n")[2]
-        event = decode(last)
-    except (OSError, UnknownKind, msgspec.DecodeError):
-        return None
-    return event if isinstance(event, SessionEnded) else None
 
 
 def _size(size_bytes: int) -> str:

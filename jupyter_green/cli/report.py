@@ -5,7 +5,6 @@ from __future__ import annotations
 import sys
 from pathlib import Path
 
-from msgspec import structs
 from traitlets import Bool, Enum, Float, Unicode
 
 from jupyter_green.carbon.tables import intensity_of
@@ -48,17 +47,12 @@ class Report(Command):
 
     def _valued(self, session: Session) -> Session:
         if self.place:
-            session = session.revalued(intensity_of(self.place))
+            session = session.with_intensity(intensity_of(self.place))
         if not self.pue:
             return session
         if not 1.0 <= self.pue < float("inf"):
             raise usage(f"--pue must be at least 1.0 (no overhead), not {self.pue:g}")
-        # Prices and, without --place, intensities may have changed on the way: they stay.
-        periods = tuple(
-            structs.replace(period, pricing=structs.replace(period.pricing, pue=self.pue))
-            for period in session.periods
-        )
-        return structs.replace(session, periods=periods)
+        return session.with_pue(self.pue)
 
     def _rendered(self, session: Session) -> str:
         if self.format == "json":

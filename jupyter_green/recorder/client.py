@@ -26,6 +26,7 @@ from jupyter_green.recorder.inline import Inline
 from jupyter_green.sources.counter import Detection
 
 _write = os.write  # users and their libraries replace functions, too
+
 RING = 20_000
 """Marks that are kept until they are acknowledged."""
 SPREAD_NS = 200_000
@@ -38,7 +39,6 @@ RESTARTS = 5
 RESTART_WINDOW_S = 60.0
 """A recorder that dies more often than this is not started again; cells keep their two
 boundary readings, without samples in between."""
-
 
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 BOOT = (
@@ -63,6 +63,7 @@ class Client:
         self._lock = threading.Lock()
         self._n = 0
         self._ring: deque[tuple[int, bytes]] = deque(maxlen=RING)
+        self._acknowledged_n = 0
         self._outbox = bytearray()
         self._sender: threading.Thread | None = None
         self._process: subprocess.Popen[bytes] | None = None
@@ -75,7 +76,7 @@ class Client:
         self._pending: set[int] = set()
         self._answers: dict[int, wire.CaughtUp] = {}
         self._answered = threading.Condition()
-        _forget_in_children(self)
+        _clients.add(self)
         self._start(hello)
 
     # --- marks ---
@@ -154,11 +155,17 @@ class Client:
 
     def catch_up(self, timeout_s: float) -> wire.CaughtUp | None:
         """Wait until the journal holds every mark so far; None if no answer came in time."""
-        if self._inline is not None:
-            return self._inline.catch_up(timeout_s)
         with self._lock:
             if self._closed:
                 return None
+            inline = self._inline
+            if inline is not None:
+                inline.complete()
+        # The wait for the disk is outside the lock: marks go on.
+        return inline.settle(timeout_s) if inline is not None else self._ask(timeout_s)
+
+    def _ask(self, timeout_s: float) -> wire.CaughtUp | None:
+        with self._lock:
             self._requests += 1
             request = self._requests
             self._pending.add(request)
@@ -203,6 +210,7 @@ class Client:
         with self._lock:
             self._process, self._pipe = process, pipe
             self._ready = False
+            self._say_what_is_lost()
             self._outbox.clear()
             self._send(wire.encode(hello))
             for _, line in self._ring:
@@ -212,6 +220,15 @@ class Client:
         threading.Thread(
             target=self._listen, args=(process,), name="jupyter_green", daemon=True
         ).start()
+
+    def _say_what_is_lost(self) -> None:
+        """Marks that the ring had to give up are with the dead recorder, or nowhere."""
+        lost = self._ring[0][0] - self._acknowledged_n - 1 if self._ring else 0
+        if lost > 0:
+            self.problem = (
+                f"{lost} marks may be lost: the recorder died with more than {RING:,} of them "
+                "still to write"
+            )
 
     def _listen(self, process: subprocess.Popen[bytes]) -> None:
         """Take acknowledgements and answers until the recorder ends."""
@@ -234,7 +251,7 @@ class Client:
     def _handle_line(self, line: bytes) -> None:
         try:
             message = wire.decode_for_kernel(line)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return  # torn by the recorder's death; what matters comes again
         match message:
             case wire.Ack():
@@ -251,6 +268,7 @@ class Client:
 
     def _acknowledged(self, n: int) -> None:
         with self._lock:
+            self._acknowledged_n = max(n, self._acknowledged_n)
             while self._ring and self._ring[0][0] <= n:
                 self._ring.popleft()
 
@@ -345,10 +363,7 @@ def _let_go(process: subprocess.Popen[bytes], timeout_s: float) -> None:
 
 
 _clients: weakref.WeakSet[Client] = weakref.WeakSet()
-
-
-def _forget_in_children(client: Client) -> None:
-    _clients.add(client)
+"""Those that a forked child has to give up."""
 
 
 def _disown_all() -> None:

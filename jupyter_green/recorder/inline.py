@@ -34,9 +34,12 @@ class Inline:
         """Complete a mark and queue it for the journal."""
         self._sampler.on_mark(mark)
 
-    def catch_up(self, timeout_s: float) -> wire.CaughtUp:
-        """Wait until all is in the journal."""
+    def complete(self) -> None:
+        """Hand all marks so far to the journal."""
         self._sampler.complete()
+
+    def settle(self, timeout_s: float) -> wire.CaughtUp:
+        """Wait until all of them are in it."""
         unwritten = self._journal.settle(timeout_s)
         return wire.CaughtUp(0, unwritten, self._journal.problem)
 

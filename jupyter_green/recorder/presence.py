@@ -77,7 +77,7 @@ class Presence:
         path = self._dir / name
         try:
             present = msgspec.json.decode(path.read_bytes(), type=Present)
-        except (OSError, msgspec.DecodeError):
+        except (OSError, msgspec.DecodeError, UnicodeDecodeError):
             return None
         if self._is_this_boot(present) and not is_alive(present.pid, present.started):
             with contextlib.suppress(OSError):

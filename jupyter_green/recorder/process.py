@@ -156,7 +156,7 @@ class Recorder:
     def _handle_line(self, line: bytes) -> None:
         try:
             message = wire.decode_for_recorder(line)
-        except msgspec.DecodeError:
+        except (msgspec.DecodeError, UnicodeDecodeError):
             return  # a mark that was torn when its writer died comes again
         if isinstance(message, wire.Mark):
             self._sampler.on_mark(message)
