@@ -129,6 +129,13 @@ class JupyterGreen(Configurable):
         and a hash.""",
     ).tag(config=True)
 
+    retention_days = Float(
+        None,
+        allow_none=True,
+        help="""Delete sessions that ended longer ago than so many days, whenever a session ends
+        and by `jupyter green prune`. Default: all are kept.""",
+    ).tag(config=True)
+
     idle_interval_s = Float(
         1.0, help="""Seconds between two samples while no cell runs (0.02 to 60)."""
     ).tag(config=True)
@@ -182,6 +189,15 @@ class JupyterGreen(Configurable):
     def _price(self, proposal: Bunch) -> float | None:
         if proposal.value is not None and not 0 <= proposal.value < math.inf:
             raise TraitError(f"price_per_kwh must not be negative, but is {proposal.value:g}")
+        return proposal.value  # type: ignore[no-any-return]
+
+    @validate("retention_days")
+    def _retention(self, proposal: Bunch) -> float | None:
+        # 0 would delete a session as soon as it ends, and so would a slip of the decimal point.
+        if proposal.value is not None and not 1 <= proposal.value < math.inf:
+            raise TraitError(
+                f"retention_days must be at least 1, not {proposal.value:g}; None keeps all"
+            )
         return proposal.value  # type: ignore[no-any-return]
 
     @validate("calibration")

@@ -54,6 +54,9 @@ class Settings(Struct, frozen=True, kw_only=True):
     keep_source: bool = False
     """Keep the whole source of each cell in the journal (else first line and hash)."""
 
+    retention_days: float | None = None
+    """Sessions that ended longer ago are deleted; None: all are kept."""
+
     idle_interval_s: float = 1.0
     """Seconds between two samples while no cell runs."""
 

@@ -24,7 +24,10 @@ from jupyter_green.errors import JupyterGreenError
 _COMMANDS = {
     "run": ("jupyter_green.cli.run.Run", "Execute a notebook and report its energy."),
     "report": ("jupyter_green.cli.report.Report", "Show a recorded session."),
+    "exec": ("jupyter_green.cli.exec_.Exec", "Run any program and report its energy."),
     "list": ("jupyter_green.cli.listing.List", "List the recorded sessions."),
+    "history": ("jupyter_green.cli.history.History", "Show totals of all sessions."),
+    "doctor": ("jupyter_green.cli.doctor.Doctor", "Show what is measured here, and what is not."),
     "prune": ("jupyter_green.cli.prune.Prune", "Delete old sessions."),
     "place": ("jupyter_green.cli.place.Place", "Show or set where the machine stands."),
     "enable": ("jupyter_green.cli.startup.Enable", "Measure in every notebook from now on."),

@@ -12,22 +12,10 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import msgspec
-from msgspec import Struct
 
 from jupyter_green.events import OverlapSeen
 from jupyter_green.processes import boot_id, host_name, is_alive, process_started
-
-
-class Present(Struct, frozen=True):
-    """One running recorder."""
-
-    session: str
-    host: str
-    boot_id: str
-    pid: int
-    started: float
-    kernel_pid: int
-    notebook: str | None = None
+from jupyter_green.sessions.running import SUFFIX, Present, running_dir
 
 
 class Presence:
@@ -36,8 +24,8 @@ class Presence:
     def __init__(
         self, data_dir: Path, session: str, kernel_pid: int, notebook: str | None = None
     ) -> None:
-        self._dir = data_dir / "running"
-        self._path = self._dir / f"{session}.json"
+        self._dir = running_dir(data_dir)
+        self._path = self._dir / f"{session}{SUFFIX}"
         pid = os.getpid()
         self._own = Present(
             session, host_name(), boot_id(), pid, process_started(pid), kernel_pid, notebook
@@ -67,10 +55,10 @@ class Presence:
 
     def _others(self) -> list[Present]:
         try:
-            names = [name for name in os.listdir(self._dir) if name.endswith(".json")]
+            names = [name for name in os.listdir(self._dir) if name.endswith(SUFFIX)]
         except OSError:
             return []
-        found = (self._read(name) for name in names if name[:-5] not in self._seen)
+        found = (self._read(name) for name in names if name.removesuffix(SUFFIX) not in self._seen)
         return [other for other in found if other is not None and self._is_here(other)]
 
     def _read(self, name: str) -> Present | None:

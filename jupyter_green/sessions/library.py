@@ -1,12 +1,13 @@
-"""The recorded sessions: find, load, list, prune, and add up without counting twice."""
+"""The recorded sessions: find, load, list, and add up without counting twice."""
 
 from __future__ import annotations
 
+import os
+import tempfile
 import time
-from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
-from itertools import accumulate
 from pathlib import Path
 
 from jupyter_green.errors import JournalError, NotAJournal, SessionNotFound
@@ -14,6 +15,8 @@ from jupyter_green.events import Event, SessionEnded, SessionStarted, decode
 from jupyter_green.processes import boot_id, host_name, is_alive
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
+from jupyter_green.sessions.running import recorder_lives
+from jupyter_green.sessions.union import curves, union
 
 SUFFIX = ".ndjson"
 FIRST_LINES = 10
@@ -39,8 +42,8 @@ class Listed:
 
     @property
     def alive(self) -> bool:
-        """The kernel still runs (as far as can be told from here)."""
-        return _alive(self.header, self.touched_wall_s)
+        """Its kernel or its recorder still runs (as far as can be told from here)."""
+        return _alive(self.path, self.header, self.touched_wall_s)
 
     @property
     def state(self) -> str:
@@ -61,8 +64,24 @@ def journal_path(data_dir: str | Path, session: str) -> Path:
     return sessions_dir(data_dir) / f"{session}{SUFFIX}"
 
 
+def why_unwritable(data_dir: str | Path) -> str | None:
+    """Why no session can be written there, and the remedy; None: it can."""
+    directory = sessions_dir(data_dir)
+    try:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        with tempfile.TemporaryFile(dir=directory):
+            return None
+    except OSError as error:
+        return (
+            f"no session can be written to {directory}: {error.strerror}. Make room there, or "
+            "set JupyterGreen.data_dir in jupyter_green_config.json"
+        )
+
+
 def load(path: str | Path) -> Session:
-    """Fold a journal. An orphan (kernel and recorder both killed) is closed at its last stamp.
+    """Fold a journal. An orphan (kernel and recorder both dead) is closed at its last stamp.
+
+    A session is open as long as one of the two lives: the recorder writes the end.
 
     Raises:
         NotAJournal: the file does not begin as a journal does.
@@ -70,9 +89,20 @@ def load(path: str | Path) -> Session:
         JournalError: it cannot be read.
     """
     path = Path(path)
+    fold, stat = _folded(path)
+    if fold.ended is not None or _alive(path, _first(fold), stat.st_mtime):
+        return fold.session()
+    # Whoever was the last to live may have written the end between the two looks.
+    if _stat(path).st_size != stat.st_size:
+        fold, _ = _folded(path)
+    return fold.session(orphan=fold.ended is None)
+
+
+def _folded(path: Path) -> tuple[Fold, os.stat_result]:
+    """A journal's fold, and what the file was before it was read."""
+    stat = _stat(path)
     try:
         data = path.read_bytes()
-        touched_s = path.stat().st_mtime
     except OSError as error:
         raise JournalError(f"{path} cannot be read: {error.strerror or error}") from error
     fold = Fold()
@@ -82,22 +112,35 @@ def load(path: str | Path) -> Session:
             f"{path} is no session journal: none of its {len(data.splitlines())} lines is a "
             "session_started event"
         )
-    orphan = fold.ended is None and not _alive(fold.header, touched_s)
-    return fold.session(orphan=orphan)
+    return fold, stat
 
 
-def _alive(header: SessionStarted, touched_wall_s: float) -> bool:
+def _stat(path: Path) -> os.stat_result:
+    try:
+        return path.stat()
+    except OSError as error:
+        raise JournalError(f"{path} cannot be read: {error.strerror or error}") from error
+
+
+def _first(fold: Fold) -> SessionStarted:
+    assert fold.header is not None
+    return fold.header
+
+
+def _alive(path: Path, header: SessionStarted, touched_wall_s: float) -> bool:
     if header.host != host_name():
         # From here its process cannot be seen; a live recorder writes every ten seconds.
         return time.time() - touched_wall_s < SILENT_S
     if header.boot_id != boot_id():
         return False
-    return is_alive(header.pid, header.process_started)
+    if is_alive(header.pid, header.process_started):
+        return True
+    return recorder_lives(path.parent.parent, header.session)
 
 
 def listed(data_dir: str | Path) -> list[Listed]:
     """All journals, the newest first. Files that are no journals are left out."""
-    found = (_list_one(path) for path in _journals(data_dir))
+    found = (_list_one(path, stat) for path, stat in journals(data_dir))
     return sorted(
         (one for one in found if one is not None),
         key=lambda one: one.header.wall_s,
@@ -105,34 +148,40 @@ def listed(data_dir: str | Path) -> list[Listed]:
     )
 
 
-def _journals(data_dir: str | Path) -> Iterator[Path]:
+def journals(data_dir: str | Path) -> list[tuple[Path, os.stat_result]]:
+    """All files that are named as journals are, by name, which is the order of their starts."""
+    found = []
     try:
-        yield from sorted(sessions_dir(data_dir).glob(f"*{SUFFIX}"))
+        with os.scandir(sessions_dir(data_dir)) as entries:
+            for entry in entries:
+                if entry.name.endswith(SUFFIX):
+                    with suppress(OSError):
+                        found.append((Path(entry.path), entry.stat()))
     except OSError:
-        return
+        return []
+    return sorted(found)
 
 
-def _list_one(path: Path) -> Listed | None:
-    try:
-        header = _header(path)
-        stat = path.stat()
-    except OSError:
-        return None
+def _list_one(path: Path, stat: os.stat_result) -> Listed | None:
+    header = read_header(path)
     return Listed(path, header, stat.st_size, stat.st_mtime) if header is not None else None
 
 
-def _header(path: Path) -> SessionStarted | None:
-    """The first event, if the file is a journal.
+def read_header(path: Path) -> SessionStarted | None:
+    """The first event, if the file can be read and is a journal.
 
     Where a recorder died in the middle of the first line, it follows again on the next.
     """
-    with open(path, "rb") as file:
-        for _ in range(FIRST_LINES):
-            try:
-                event = decode(file.readline(LONGEST_LINE))
-            except (ValueError, RecursionError):  # those of msgspec are ValueErrors, too
-                continue
-            return event if isinstance(event, SessionStarted) else None
+    try:
+        with open(path, "rb") as file:
+            for _ in range(FIRST_LINES):
+                try:
+                    event = decode(file.readline(LONGEST_LINE))
+                except (ValueError, RecursionError):  # those of msgspec are ValueErrors, too
+                    continue
+                return event if isinstance(event, SessionStarted) else None
+    except OSError:
+        return None
     return None
 
 
@@ -190,122 +239,10 @@ def _names(name: str, notebook: Path) -> bool:
     return name in (str(notebook), notebook.name, notebook.stem) or Path(name).resolve() == notebook
 
 
-def prune(data_dir: str | Path, older_than_s: float, *, dry_run: bool = False) -> list[Path]:
-    """Delete the journals of sessions that ended longer ago than this; live ones stay.
-
-    Returns:
-        The files that were (or, with ``dry_run``, would be) deleted.
-    """
-    limit = time.time() - older_than_s
-    old = [one.path for one in listed(data_dir) if one.touched_wall_s < limit and not one.alive]
-    if not dry_run:
-        for path in old:
-            path.unlink(missing_ok=True)
-    return old
-
-
-# --- totals over several sessions ---------------------------------------------------------
-
-Stretch = tuple[float, float]
-"""From one wall time to another."""
-
-
 def union_uj(sessions: Iterable[Session]) -> int:
     """Counted energy of several sessions, as the union in time and not the sum.
 
-    Two kernels on one machine read the same counters; what one session has told of a counter
-    in a stretch of time is not billed again by another. Stretches are cut by wall time, on a
-    straight line between stamps. Where a session had lost a counter, any other that had not
-    tells more, and comes first.
+    What counts once, and what tells more where several sessions tell of the same time, says
+    :mod:`jupyter_green.sessions.union`.
     """
-    curves: dict[tuple[str, str, str], list[_Curve]] = {}
-    for session in sessions:
-        for name, info in session.counters.items():
-            if info.counted and session.trace.uj.get(name):
-                key = (session.host, session.boot_id, name)
-                curves.setdefault(key, []).append(_Curve(session, name))
-    return sum(map(_union_uj, curves.values()))
-
-
-def _union_uj(curves: Sequence[_Curve]) -> int:
-    """The union of several sessions' readings of one counter."""
-    cover = _Cover()
-    known_uj = sum(cover.add(curve, stretch) for curve in curves for stretch in curve.known())
-    lost_uj = sum(cover.add(curve, stretch) for curve in curves for stretch in curve.lost)
-    # A straight line between far stamps may give a neighbour too much: no session tells less.
-    return max(known_uj + lost_uj, *(curve.total_uj for curve in curves), 0)
-
-
-class _Curve:
-    """Cumulative microjoules of one counter in one session, by wall time."""
-
-    def __init__(self, session: Session, counter: str) -> None:
-        column = session.trace.uj[counter]
-        read = [(t, uj) for t, uj in zip(session.trace.t, column, strict=True) if uj >= 0]
-        self._wall = [session.wall_at(t) for t, _ in read]
-        # As in the fold, a reading that was taken before the last one takes nothing back.
-        self._uj = list(accumulate((uj for _, uj in read), max))
-        self.lost: list[Stretch] = []
-        """Where the energy is unknown, and at least what the curve says."""
-        for hole in session.holes:
-            if hole.counter == counter and hole.lost and read:
-                until = self._wall[-1] if hole.until_s is None else session.wall_at(hole.until_s)
-                self._add_lost(session.wall_at(hole.since_s), until)
-
-    def _add_lost(self, begin: float, end: float) -> None:
-        begin, end = max(begin, self._wall[0]), min(end, self._wall[-1])
-        if begin < end:
-            self.lost.append((begin, end))
-
-    def known(self) -> Iterator[Stretch]:
-        """Everything else, in the order of time."""
-        if not self._wall:
-            return
-        at = self._wall[0]
-        for begin, end in sorted(self.lost):
-            if begin > at:
-                yield at, begin
-            at = max(at, end)
-        yield at, self._wall[-1]
-
-    @property
-    def total_uj(self) -> int:
-        """From the first reading to the last."""
-        return self._uj[-1] - self._uj[0] if self._uj else 0
-
-    def between(self, begin: float, end: float) -> int:
-        """Energy of a stretch. Adjacent stretches add up exactly."""
-        return self._at(end) - self._at(begin)
-
-    def _at(self, wall_s: float) -> int:
-        """Cumulative microjoules at a wall time, on a straight line between stamps."""
-        after = bisect_left(self._wall, wall_s)
-        if after == 0:
-            return self._uj[0]
-        if after == len(self._wall):
-            return self._uj[-1]
-        t0, t1 = self._wall[after - 1], self._wall[after]
-        v0, v1 = self._uj[after - 1], self._uj[after]
-        return v0 + round((v1 - v0) * (wall_s - t0) / (t1 - t0))
-
-
-class _Cover:
-    """The stretches of time in which a counter's energy has been told already."""
-
-    def __init__(self) -> None:
-        self._told: list[Stretch] = []
-        """They do not overlap."""
-
-    def add(self, curve: _Curve, stretch: Stretch) -> int:
-        """Energy of the parts of a stretch that were not told before; from now on they are."""
-        begin, end = stretch
-        fresh_uj = curve.between(begin, end)
-        apart: list[Stretch] = []
-        for told in self._told:
-            if told[1] < begin or told[0] > end:
-                apart.append(told)
-            else:
-                fresh_uj -= curve.between(max(told[0], begin), min(told[1], end))
-                stretch = (min(told[0], stretch[0]), max(told[1], stretch[1]))
-        self._told = [*apart, stretch]
-        return fresh_uj
+    return union(curve for session in sessions for curve in curves(session)).total_uj

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import background, calls, cells, detecting, folding, start, subjects
+from tests.benchmarks import background, calls, cells, detecting, folding, history, start, subjects
 from tests.benchmarks.effort import QUICK, Effort
 from tests.benchmarks.figures import Table
 from tests.benchmarks.place import Place, place
@@ -21,6 +21,7 @@ BENCHMARKS: dict[str, Callable[[Place, list[str], Effort], Table]] = {
     "start": start.run,
     "background": background.run,
     "folding": folding.run,
+    "history": history.run,
     "calls": calls.run,
     "detect": detecting.run,
 }

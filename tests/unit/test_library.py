@@ -1,14 +1,15 @@
-"""Finding, loading, listing and pruning journals, and adding sessions up without doubles."""
+"""Finding, loading, listing and deleting journals, and adding sessions up without doubles."""
 
 import os
 import subprocess
 import sys
 import time
 from collections.abc import Callable
-from itertools import accumulate
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -30,14 +31,33 @@ from jupyter_green.events import (
 from jupyter_green.processes import boot_id, host_name, own_identity
 from jupyter_green.sessions import library
 from jupyter_green.sessions.fold import Fold
-from jupyter_green.sessions.library import find, journal_path, listed, load, prune, union_uj
+from jupyter_green.sessions.library import find, journal_path, listed, load, union_uj
 from jupyter_green.sessions.model import Session
+from jupyter_green.sessions.retention import find_old, prune
+from jupyter_green.sessions.running import Present, running_dir
+from jupyter_green.sessions.union import Curve, curves, union
 
 PACKAGE = CounterInfo(
     name="package-0", domain="package", source="rapl", provenance="measured", resolution_s=0.001
 )
 DRAM = CounterInfo(
     name="dram-0", domain="dram", source="rapl", provenance="measured", resolution_s=0.001
+)
+CPU_MODEL = CounterInfo(
+    name="cpu-model",
+    domain="cpu",
+    source="modelled",
+    provenance="modelled",
+    resolution_s=0.01,
+    band=0.4,
+)
+DRAM_MODEL = CounterInfo(
+    name="dram-model",
+    domain="dram",
+    source="modelled",
+    provenance="modelled",
+    resolution_s=0.01,
+    band=0.4,
 )
 CORE = CounterInfo(
     name="core-0",
@@ -136,6 +156,66 @@ def test_session_of_another_host_is_judged_by_its_silence(tmp_path: Path) -> Non
     long_ago = time.time() - library.SILENT_S - 10
     os.utime(path, (long_ago, long_ago))
     assert load(path).state == "ended without goodbye"
+
+
+def announce(data_dir: Path, **fields: Any) -> Path:
+    """What a recorder writes that lives in this very process."""
+    pid, started = own_identity()
+    usual = {
+        "session": header().session,
+        "host": host_name(),
+        "boot_id": boot_id(),
+        "pid": pid,
+        "started": started,
+        "kernel_pid": 1,
+    }
+    present = Present(**{**usual, **fields})
+    path = running_dir(data_dir) / f"{present.session}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(msgspec.json.encode(present))
+    return path
+
+
+def test_session_of_a_dead_kernel_is_open_while_its_recorder_lives(
+    tmp_path: Path, dead: tuple[int, float]
+) -> None:
+    """The recorder has yet to write the end."""
+    path = write(tmp_path, header(pid=dead[0], process_started=dead[1]), CELL[0])
+    running = announce(tmp_path)
+    assert (load(path).state, load(path).reason) == ("open", None)
+    assert [(one.alive, one.state) for one in listed(tmp_path)] == [(True, "open")]
+    running.unlink()
+    assert load(path).reason == "kernel and recorder died"
+    assert [(one.alive, one.state) for one in listed(tmp_path)] == [
+        (False, "ended without goodbye")
+    ]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"session": "20260102T030405-fedcba"},
+        {"host": "elsewhere"},
+        {"boot_id": "before"},
+        {"started": 1.0},
+    ],
+    ids=lambda fields: next(iter(fields)),
+)
+def test_recorder_of_another_session_machine_or_time_is_none(
+    tmp_path: Path, dead: tuple[int, float], fields: dict[str, Any]
+) -> None:
+    path = write(tmp_path, header(pid=dead[0], process_started=dead[1]), CELL[0])
+    announce(tmp_path, **fields)
+    assert load(path).reason == "kernel and recorder died"
+
+
+@pytest.mark.parametrize("content", [b"", b"{}", b"\xff\x00", b"[" * 100_000])
+def test_damaged_file_of_a_recorder_says_nothing(
+    tmp_path: Path, dead: tuple[int, float], content: bytes
+) -> None:
+    path = write(tmp_path, header(pid=dead[0], process_started=dead[1]), CELL[0])
+    announce(tmp_path).write_bytes(content)
+    assert load(path).reason == "kernel and recorder died"
 
 
 def test_goodbye_counts_whoever_lives(tmp_path: Path, dead: tuple[int, float]) -> None:
@@ -312,22 +392,43 @@ def aged(path: Path, days: float) -> Path:
     return path
 
 
-def test_prune_spares_the_young_and_the_living(tmp_path: Path) -> None:
+def test_prune_spares_the_young_and_the_living(tmp_path: Path, dead: tuple[int, float]) -> None:
     young = aged(write(tmp_path, header("young", boot_id="before")), 5)
     old = aged(write(tmp_path, header("old", boot_id="before")), 31)
     living = aged(write(tmp_path, header("living")), 31)
     foreign = aged(write(tmp_path, header("foreign", host="elsewhere")), 31)
-    notes = tmp_path / "sessions" / "notes.ndjson"
-    notes.write_text("mine\n")
-    aged(notes, 99)
-    assert set(prune(tmp_path, 30 * 86400, dry_run=True)) == {old, foreign}
+    recorded = aged(write(tmp_path, header("recorded", pid=dead[0], process_started=dead[1])), 31)
+    announce(tmp_path, session="recorded")
+    assert set(find_old(tmp_path, 30 * 86400).paths) == {old, foreign}
     assert old.exists()
-    assert set(prune(tmp_path, 30 * 86400)) == {old, foreign}
+    assert set(prune(tmp_path, 30 * 86400).sessions) == {old, foreign}
     assert not old.exists()
     assert not foreign.exists()
     assert young.exists()
     assert living.exists()
-    assert notes.exists()
+    assert recorded.exists()
+    assert prune(tmp_path, 30 * 86400).paths == ()
+
+
+def test_prune_takes_damaged_journals_by_the_age_of_their_files(tmp_path: Path) -> None:
+    folder = write(tmp_path, header("20260102T030405-aaaaaa")).parent
+    damaged = folder / "20250101T000000-0a1b2c.ndjson"
+    damaged.write_bytes(b"\x00" * 4096)
+    young = folder / "20250101T000000-0a1b2d.ndjson"
+    young.write_bytes(b"\x00" * 4096)
+    held = folder / "20250101T000000-0a1b2e.ndjson"
+    held.touch()
+    announce(tmp_path, session=held.stem)
+    notes = folder / "notes.ndjson"
+    notes.write_text("mine\n")
+    directory = folder / "20250101T000000-0a1b2f.ndjson"
+    directory.mkdir()
+    for path in (damaged, held, notes, directory):
+        aged(path, 99)
+    old = prune(tmp_path, 30 * 86400)
+    assert (old.sessions, old.unreadable) == ((), (damaged,))
+    assert not damaged.exists()
+    assert all(path.exists() for path in (young, held, notes, directory))
 
 
 # --- several sessions together ---
@@ -531,3 +632,147 @@ def test_session_without_readings_adds_nothing() -> None:
     fold.feed(header(uj={}))
     assert union_uj([fold.session(), measured(steady, 0, 10)]) == 500 * JOULE
     assert union_uj([silent]) == total_uj(silent)
+
+
+# --- measured and modelled sessions of one machine ---
+
+
+def modelled(begin: float, end: float, **fields: Any) -> Session:
+    """A session that assumes 200 W."""
+    return measured(assumed, begin, end, **{"counters": [CPU_MODEL], **fields})
+
+
+def assumed(t: float) -> float:
+    return 200e6 * t
+
+
+@pytest.mark.parametrize(
+    ("real", "assumed", "joules"),
+    [
+        ([(0, 100)], [(40, 160)], 100 * 50 + 60 * 200),
+        ([(0, 100)], [(20, 40)], 100 * 50),
+        ([(20, 40)], [(0, 100)], 20 * 50 + 80 * 200),
+        ([(0, 10), (50, 60)], [(5, 55)], 20 * 50 + 40 * 200),
+        ([(0, 100)], [(200, 210)], 100 * 50 + 10 * 200),
+        ([(0, 100)], [(50, 120), (110, 130)], 100 * 50 + 30 * 200),
+    ],
+)
+def test_measured_energy_counts_before_modelled(
+    real: list[tuple[float, float]], assumed: list[tuple[float, float]], joules: float
+) -> None:
+    sessions = [measured(steady, *stretch) for stretch in real]
+    sessions += [modelled(*stretch) for stretch in assumed]
+    for order in (sessions, sessions[::-1]):
+        assert union_uj(order) == pytest.approx(joules * JOULE, abs=500)
+
+
+@settings(max_examples=100, deadline=None)
+@given(stretches, stretches, st.booleans())
+def test_measured_and_modelled_against_the_truth(
+    real: list[tuple[float, float]], assumed: list[tuple[float, float]], thin: bool
+) -> None:
+    sessions = [measured(steady, *stretch) for stretch in real]
+    sessions += [modelled(*stretch) for stretch in assumed]
+    told = [curve for session in sessions for curve in curves(session)]
+    found = union(curve.thinned() if thin else curve for curve in told)
+    measured_s, modelled_s = 0.0, 0.0
+    edges = sorted({edge for stretch in (*real, *assumed) for edge in stretch})
+    for begin, end in pairwise(edges):
+        middle = (begin + end) / 2
+        if any(stretch[0] < middle < stretch[1] for stretch in real):
+            measured_s += end - begin
+        elif any(stretch[0] < middle < stretch[1] for stretch in assumed):
+            modelled_s += end - begin
+    true_uj = (50 * measured_s + 200 * modelled_s) * JOULE
+    assert abs(found.total_uj - true_uj) <= 2000 + found.cut_uj
+    assert found.band_uj == pytest.approx(0.4 * 200 * modelled_s * JOULE, abs=2000 + found.cut_uj)
+
+
+def test_model_elsewhere_or_before_the_boot_counts_in_full() -> None:
+    real = measured(steady, 0, 100)
+    for fields in ({"host": "elsewhere"}, {"boot_id": "before"}):
+        assert union_uj([real, modelled(0, 100, **fields)]) == 25000 * JOULE
+
+
+def test_model_fills_the_hole_of_a_measured_session() -> None:
+    """What the broken counter counted at least is in the model's figure, and not on top of it."""
+    lost = (
+        CounterLost(t=50.0, counter="package-0", since=20.0, reason="silence"),
+        CounterRestored(t=50.0, counter="package-0", since=20.0, lost=True),
+    )
+    holed = measured(steady, 0, 100, extra=lost)
+    for order in ([holed, modelled(10, 60)], [modelled(10, 60), holed]):
+        assert union_uj(order) == pytest.approx((70 * 50 + 30 * 200) * JOULE, abs=500)
+
+
+def test_model_counts_for_what_is_not_measured() -> None:
+    """An AMD processor has no counter of its DRAM; a GPU is no CPU."""
+    gpu = CounterInfo(
+        name="gpu-0", domain="gpu", source="x", provenance="modelled", resolution_s=1.0
+    )
+    both = modelled(0, 100, counters=[CPU_MODEL, DRAM_MODEL, gpu])
+    assert union_uj([measured(steady, 0, 100), both]) == (50 + 200 + 200) * 100 * JOULE
+    whole = measured(steady, 0, 100, counters=[PACKAGE, DRAM])
+    assert union_uj([whole, both]) == (50 + 50 + 200) * 100 * JOULE
+
+
+def test_integrated_stands_between_measured_and_modelled() -> None:
+    def gpu(provenance: str) -> CounterInfo:
+        return CounterInfo(
+            name="gpu-0", domain="gpu", source="x", provenance=provenance, resolution_s=0.1
+        )
+
+    real = measured(steady, 0, 10, counters=[gpu("measured")])
+    integrated = measured(lambda t: 100e6 * t, 5, 20, counters=[gpu("integrated")])
+    assumed = modelled(0, 30, counters=[gpu("modelled")])
+    joules = 10 * 50 + 10 * 100 + 10 * 200
+    for order in ([real, integrated, assumed], [assumed, real, integrated]):
+        assert union_uj(order) == pytest.approx(joules * JOULE, abs=500)
+
+
+def test_lost_package_is_not_hidden_by_the_one_beside_it() -> None:
+    other = CounterInfo(
+        name="package-1", domain="package", source="rapl", provenance="measured", resolution_s=0.001
+    )
+    lost = (
+        CounterLost(t=50.0, counter="package-0", since=20.0, reason="silence"),
+        CounterRestored(t=50.0, counter="package-0", since=20.0, lost=True),
+    )
+    session = measured(steady, 0, 100, extra=lost, counters=[PACKAGE, other])
+    assert union_uj([session]) == total_uj(session) == 10_000 * JOULE
+
+
+# --- thinned curves ---
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.lists(st.integers(0, 100_000_000), min_size=1, max_size=300), st.floats(0.01, 100))
+def test_thinned_curve_is_near_and_has_the_same_total(steps: list[int], step_s: float) -> None:
+    energies = [0, *accumulate(steps)]
+    session = measured(
+        lambda t: energies[min(round(t / step_s), len(steps))], 0, len(steps) * step_s, step_s
+    )
+    (curve,) = curves(session)
+    thin = curve.thinned()
+    assert (thin.total_uj, thin.whole) == (curve.total_uj, curve.whole)
+    assert thin.tolerance_uj == pytest.approx(0.001 * curve.total_uj)
+    for t, uj in zip(curve.wall_s, curve.uj, strict=True):
+        assert abs(thin.between((curve.wall_s[0], t)) + curve.uj[0] - uj) <= thin.tolerance_uj + 2
+
+
+def test_thinned_curve_of_a_long_session_is_short() -> None:
+    work = [10e6 if second // 600 % 2 else 90e6 for second in range(50_000)]
+    energies = [0.0, *accumulate(work)]
+    (curve,) = curves(measured(lambda t: energies[int(t)], 0, 50_000))
+    assert len(curve.wall_s) == 50_001
+    assert len(curve.thinned().wall_s) < 200
+
+
+def test_curve_of_one_reading_is_its_own_thin_one() -> None:
+    fold = Fold()
+    fold.feed(header())
+    (curve,) = curves(fold.session())
+    thin = curve.thinned()
+    assert isinstance(thin, Curve)
+    assert (thin.total_uj, thin.uj) == (0, [0])
+    assert union([thin]).total_uj == 0
