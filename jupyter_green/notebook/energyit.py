@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from jupyter_green.errors import JupyterGreenError
-from jupyter_green.notebook import display
+from jupyter_green.notebook import display, gpu_sync
+from jupyter_green.notebook.options import HELP
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.studies.repeat import RUNS, repeat
 
@@ -18,12 +19,25 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
 USAGE = """\
-%energyit [-n LOOPS] [-r RUNS] [-q] [-o VAR] STATEMENT
-%%energyit [-n LOOPS] [-r RUNS] [-q] [-o VAR] [SETUP STATEMENT]"""
+%energyit [-n LOOPS] [-r RUNS] [-q] [-o VAR] [--no-sync] STATEMENT
+%%energyit [-n LOOPS] [-r RUNS] [-q] [-o VAR] [--no-sync] [SETUP STATEMENT]
 
-_OPTION = re.compile(r"\s*(-[nro]|--?[A-Za-z]+)[=\s]*([^\s=-]\S*)?")
+  -n, --loops LOOPS      loops in each run; by default as many as the counters need
+  -r, --runs RUNS        runs, after one for warming up (7)
+  -q, --quiet            show nothing
+  -o, --output VAR       keep the result (energy_j, deviation_j, net_j ...) in a variable
+  --sync, --no-sync      wait for the GPU's work at the end of each run, as by default, or not
+  -h, --help             show this, and run nothing"""
+
+_OPTION = re.compile(r"\s*(-[nro]|--?[A-Za-z][\w-]*)[=\s]*([^\s=-]\S*)?")
 """A number may touch its letter, as in ``-n100``."""
-_FLAGS = {"--loops": "-n", "--runs": "-r", "--quiet": "-q", "--output": "-o"}
+_FLAGS = {"--loops": "-n", "--runs": "-r", "--output": "-o"}
+_SWITCHES: dict[str, dict[str, Any]] = {
+    "-q": {"quiet": True},
+    "--quiet": {"quiet": True},
+    "--sync": {"sync": True},
+    "--no-sync": {"sync": False},
+}
 
 
 @dataclass(frozen=True)
@@ -34,18 +48,31 @@ class Options:
     runs: int = RUNS
     quiet: bool = False
     output: str | None = None
+    sync: bool = True
+    """Wait for GPUs at the end of every run."""
+    help: bool = False
+    """The usage was asked for, and nothing runs."""
 
 
 def run(shell: InteractiveShell, tracker: Tracker, line: str, cell: str | None) -> None:
     """Repeat the statement, or the cell after the line's set-up, and show what it costs."""
     options, rest = parse(line)
+    if options.help:
+        print(USAGE)
+        return
     statement, setup = (rest, "") if cell is None else (cell, rest)
     if not statement.strip():
         raise UsageError(f"%energyit needs something to repeat\n{USAGE}")
     timer = _timer(shell, statement, setup)
+
+    def work(loops: int) -> None:
+        timer.timeit(loops)
+        if options.sync:
+            gpu_sync.synchronize(tracker.problems)
+
     name = next(text for text in statement.splitlines() if text.strip()).strip()[:120]
     try:
-        result = repeat(tracker, timer.timeit, name=name, loops=options.loops, runs=options.runs)
+        result = repeat(tracker, work, name=name, loops=options.loops, runs=options.runs)
     except JupyterGreenError as error:
         print(f"energyit: {error}")
         return
@@ -64,11 +91,12 @@ def parse(line: str) -> tuple[Options, str]:
     options, rest = Options(), line.strip()
     while (match := _OPTION.match(rest)) is not None:
         flag, value = match.groups()
-        flag = _FLAGS.get(flag, flag)
-        if flag == "-q":
-            options, rest = replace(options, quiet=True), rest[match.end(1) :]
+        if flag in HELP:
+            return Options(help=True), ""
+        if flag in _SWITCHES:
+            options, rest = replace(options, **_SWITCHES[flag]), rest[match.end(1) :]
             continue
-        options = _with(options, flag, value)
+        options = _with(options, _FLAGS.get(flag, flag), value)
         rest = rest[match.end() :]
     return options, rest.strip()
 

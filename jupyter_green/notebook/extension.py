@@ -24,7 +24,7 @@ def load(shell: InteractiveShell) -> None:
     tracker = trackers.start(front_end, loaded.settings, loaded.problems)
     hooks = Hooks(shell, tracker)
     hooks.register()
-    shell.register_magics(GreenMagics(shell, tracker))
+    shell.register_magics(GreenMagics(shell, tracker, hooks))
     _loaded[id(shell)] = hooks
 
 

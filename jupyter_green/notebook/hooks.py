@@ -10,12 +10,13 @@ import threading
 from asyncio import CancelledError
 from collections.abc import Callable
 from dataclasses import dataclass
+from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from IPython.core.error import UsageError
 
 from jupyter_green.events import Tags
-from jupyter_green.notebook import display
+from jupyter_green.notebook import display, gpu_sync
 from jupyter_green.notebook.options import Options
 from jupyter_green.notebook.transformer import EnergyLine, energy_options
 from jupyter_green.recorder.tracker import CellRun, Tracker
@@ -28,6 +29,7 @@ NOT_FIRST = (
     "but is not shown by itself"
 )
 
+PACKAGE = __name__.partition(".")[0]
 
 INTERRUPTS = (KeyboardInterrupt, CancelledError)
 """The kernel cancels a cell that awaits."""
@@ -116,12 +118,51 @@ class Hooks:
         running = self._that_ends(result)
         if running is None:
             return
+        waits = running.options is not None and running.options.sync
+        surfaced = self._wait_for_devices(result) if waits else None
         status, error = _outcome(result)
-        self._tracker.cell_finished(running.run, status, error)
+        self._tracker.cell_finished(running.run, status, error, self._busy_devices())
+        if surfaced is not None:
+            self._shell.showtraceback(
+                (type(surfaced), surfaced, surfaced.__traceback__), tb_offset=0
+            )
         if running.options is not None:
             self._show(running, running.options)
         elif running.stray_line:
             print(NOT_FIRST)
+
+    # --- GPUs ---
+
+    def _wait_for_devices(self, result: Any) -> BaseException | None:
+        """Wait for what an ``%%energy`` cell has begun.
+
+        An error that surfaces is the user's: the cell fails with it, as if its last line had
+        raised it, and it comes back to be shown. (A kernel makes its reply of the result after
+        the hooks have run.) A cell that has failed before is not waited for: its user wants the
+        prompt back.
+        """
+        if self._tracker.disowned or _outcome(result)[0] != "ok":
+            return None
+        try:
+            gpu_sync.synchronize(self._tracker.problems)
+        except (RuntimeError, KeyboardInterrupt) as error:
+            result.error_in_exec = error
+            self._shell.last_execution_succeeded = False
+            return error.with_traceback(_without_ours(error.__traceback__))
+        return None
+
+    def _busy_devices(self) -> list[str]:
+        if self._tracker.disowned:
+            return []
+        return gpu_sync.busy_devices(self._tracker.problems)
+
+    # --- pairs ---
+
+    def running_here(self) -> int | None:
+        """Number of the innermost cell that runs on this thread."""
+        for innermost in self._on_thread(threading.get_ident())[-1:]:
+            return innermost.run.number
+        return None
 
     def _that_ends(self, result: Any) -> Running | None:
         """The cell that a result belongs to; None where none was begun for it.
@@ -168,6 +209,15 @@ def _options(raw_cell: str) -> Options | None:
         return energy_options(raw_cell)
     except UsageError:
         return None  # the transformer has told the user, and the body does not run
+
+
+def _without_ours(trace: TracebackType | None) -> TracebackType | None:
+    """A traceback from where the user's libraries begin."""
+    while trace is not None and trace.tb_next is not None:
+        if not str(trace.tb_frame.f_globals.get("__name__")).startswith(f"{PACKAGE}."):
+            break
+        trace = trace.tb_next
+    return trace
 
 
 def _outcome(result: Any) -> tuple[str, str | None]:

@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import ast
+import math
 from typing import Any
 
 from IPython.core.error import UsageError
 from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
+from msgspec import structs
 
 from jupyter_green.carbon.tables import ATTRIBUTION
-from jupyter_green.configurable import remember
+from jupyter_green.configurable import load_settings, remember
 from jupyter_green.errors import JupyterGreenError, SettingError, UnknownPlace
-from jupyter_green.notebook import display, energyit
+from jupyter_green.notebook import display, energyit, gpu_sync
+from jupyter_green.notebook.hooks import Hooks
 from jupyter_green.notebook.options import USAGE, Options, parse
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.report.summary import Result
+from jupyter_green.sessions.model import Energy, Session
 from jupyter_green.studies.baseline import DEFAULT_S, measure_baseline
 from jupyter_green.units import format_power
 
@@ -23,17 +27,20 @@ GREEN_USAGE = """\
 %green on | off        track cells, or pause tracking
 %green place [CC]      show or set the place whose electricity this machine uses (FR, DEU ...)
 %green place --unset   forget the place
-%green baseline [S]    measure the idle machine for S seconds (10), for figures net of idle"""
+%green baseline [S]    measure the idle machine for S seconds (10), for figures net of idle
+%green doctor          what is measured on this machine, what is not, and what opens it
+%green help            show this"""
 
 
 @magics_class
 class GreenMagics(Magics):
     """The magics of one session."""
 
-    def __init__(self, shell: Any, tracker: Tracker) -> None:
+    def __init__(self, shell: Any, tracker: Tracker, hooks: Hooks) -> None:
         super().__init__(shell)
         self._shell = shell
         self._tracker = tracker
+        self._hooks = hooks
 
     @line_cell_magic
     def energy(self, line: str, cell: str | None = None) -> Any:
@@ -41,7 +48,7 @@ class GreenMagics(Magics):
 
         ::
 
-            %%energy [--label NAME] [--stage STAGE] [--technique NAME] [-q] [-o VAR]
+            %%energy [--label NAME] [--stage STAGE] [--technique NAME] [-q] [-o VAR] [--no-sync]
             model.fit(x, y)
 
             %energy [options] model.predict(x)
@@ -52,11 +59,16 @@ class GreenMagics(Magics):
         -t, --technique NAME   technique that is tried: mixed-precision, pruning ...
         -q, --quiet            measure without showing anything
         -o, --output VAR       keep the result (energy_j, bound_j, duration_s ...) in a variable
+        --sync, --no-sync      wait for the GPU's work before the end is measured, as by default,
+                               or leave it to whatever comes after
 
         The body runs as if the %%energy line were not there: exceptions, ``await``, the last
         expression and other cell magics below it work as always.
         """
         options, statement = parse(line)
+        if options.help:
+            print(USAGE)
+            return None
         if cell is not None:
             # Only reached by run_cell_magic("energy", ...): in a notebook the line is cut before.
             return self._measured(options, statement or "%%energy", lambda: self._run_cell(cell))
@@ -68,7 +80,10 @@ class GreenMagics(Magics):
         span = self._tracker.span_started(options.label or name[:120], "statement", options.tags)
         status, error = "ok", None
         try:
-            return run()
+            value = run()
+            if options.sync:
+                gpu_sync.synchronize(self._tracker.problems)
+            return value
         except BaseException as raised:
             status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "error"
             error = type(raised).__name__
@@ -113,7 +128,7 @@ class GreenMagics(Magics):
 
         ::
 
-            %energyit [-n LOOPS] [-r RUNS] [-q] [-o VAR] STATEMENT
+            %energyit [-n LOOPS] [-r RUNS] [-q] [-o VAR] [--no-sync] STATEMENT
 
             %%energyit [options] [SETUP STATEMENT]
             lines that are repeated
@@ -123,6 +138,7 @@ class GreenMagics(Magics):
         -r, --runs RUNS        runs, after one for warming up (7)
         -q, --quiet            show nothing
         -o, --output VAR       keep the result (energy_j, deviation_j, net_j ...) in a variable
+        --sync, --no-sync      wait for the GPU's work at the end of each run, as by default, or not
 
         Shows mean and standard deviation per loop, and with `%green baseline` the energy above
         that of the idle machine.
@@ -140,6 +156,8 @@ class GreenMagics(Magics):
             %green place [CC]      show or set the place whose electricity this machine uses
             %green place --unset   forget the place
             %green baseline [S]    measure the idle machine for S seconds (10)
+            %green doctor          what is measured on this machine, what is not, and what opens it
+            %green help            show this
         """
         match line.split():
             case []:
@@ -160,6 +178,10 @@ class GreenMagics(Magics):
                 self._measure_baseline(str(DEFAULT_S))
             case ["baseline", seconds]:
                 self._measure_baseline(seconds)
+            case ["doctor"]:
+                self._examine()
+            case ["help" | "-h" | "--help"]:
+                print(GREEN_USAGE)
             case _:
                 raise UsageError(f"%green does not know {line.strip()!r}\n{GREEN_USAGE}")
 
@@ -171,6 +193,7 @@ class GreenMagics(Magics):
             return
         from jupyter_green.report import fragment, text  # noqa: PLC0415  (not at %load_ext)
 
+        session = _without_asker(session, self._hooks.running_here())
         display.bundle(text.render(session), fragment.render(session))
 
     def _show_place(self) -> None:
@@ -182,14 +205,22 @@ class GreenMagics(Magics):
 
     def _measure_baseline(self, seconds: str) -> None:
         try:
-            power_w = measure_baseline(self._tracker, float(seconds))
-        except ValueError as error:
+            power_w = measure_baseline(self._tracker, _seconds(seconds))
+        except SettingError as error:
             raise UsageError(f"{error}\n{GREEN_USAGE}") from None
         except JupyterGreenError as error:
             print(error)
             return
         by_counter = ", ".join(f"{name} {format_power(w)}" for name, w in power_w.items())
         print(f"Idle: {format_power(sum(power_w.values()))} ({by_counter}).")
+
+    def _examine(self) -> None:
+        from jupyter_green.doctor import fragment, text  # noqa: PLC0415  (not at %load_ext)
+        from jupyter_green.doctor.examine import examine  # noqa: PLC0415
+
+        loaded = load_settings(self._shell)
+        found = examine(loaded.settings, problems=loaded.problems)
+        display.bundle(text.render(found), fragment.render(found))
 
     def _set_place(self, place: str | None) -> None:
         try:
@@ -201,6 +232,38 @@ class GreenMagics(Magics):
         except SettingError as error:
             kept = f"For this session only: {error}"
         print(f"{_told(intensity) if intensity is not None else 'No place is set.'} {kept}")
+
+
+def _without_asker(session: Session, number: int | None) -> Session:
+    """The session without the cell that only asks for it; one that has done work stays."""
+    used = {span.cell for span in session.spans}
+    return structs.replace(
+        session,
+        open_cells=tuple(
+            cell
+            for cell in session.open_cells
+            if cell.number != number or cell.number in used or _resolved(cell.so_far)
+        ),
+    )
+
+
+def _resolved(energy: Energy) -> bool:
+    return bool(energy.total_uj) and not energy.below_resolution
+
+
+def _seconds(text: str) -> float:
+    """A number of seconds.
+
+    Raises:
+        SettingError: it is none, or below zero.
+    """
+    try:
+        seconds = float(text)
+    except ValueError:
+        seconds = math.nan
+    if not seconds >= 0:
+        raise SettingError(f"{text} is no number of seconds")
+    return seconds
 
 
 def _told(intensity: Any) -> str:

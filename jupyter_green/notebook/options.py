@@ -16,7 +16,7 @@ from IPython.core.error import UsageError
 from jupyter_green.events import Tags
 
 USAGE = """\
-%%energy [--label NAME] [--stage STAGE] [--technique NAME] [-q] [-o VAR]
+%%energy [--label NAME] [--stage STAGE] [--technique NAME] [-q] [-o VAR] [--no-sync]
 %energy [options] STATEMENT
 
   -l, --label NAME       what the cell is called; runs with another label are no reruns
@@ -24,7 +24,10 @@ USAGE = """\
                          deployment, evaluation
   -t, --technique NAME   technique that is tried: mixed-precision, pruning, early-stopping ...
   -q, --quiet            measure without showing anything
-  -o, --output VAR       keep the result (energy_j, bound_j, duration_s ...) in a variable"""
+  -o, --output VAR       keep the result (energy_j, bound_j, duration_s ...) in a variable
+  --sync, --no-sync      wait for the GPU's work before the end is measured, as by default, or
+                         leave it to whatever comes after
+  -h, --help             show this, and run nothing"""
 
 _OPTION = re.compile(r"\s*(?P<flag>--?[A-Za-z][\w-]*)(?P<equals>=)?")
 _VALUE = re.compile(
@@ -40,9 +43,14 @@ _FLAGS = {
     "--technique": "technique",
     "-o": "output",
     "--output": "output",
-    "-q": "quiet",
-    "--quiet": "quiet",
 }
+_SWITCHES: dict[str, dict[str, Any]] = {
+    "-q": {"quiet": True},
+    "--quiet": {"quiet": True},
+    "--sync": {"sync": True},
+    "--no-sync": {"sync": False},
+}
+HELP = frozenset({"-h", "--help"})
 
 
 @dataclass(frozen=True)
@@ -54,6 +62,10 @@ class Options:
     technique: str | None = None
     quiet: bool = False
     output: str | None = None
+    sync: bool = True
+    """Wait for GPUs before the end is stamped."""
+    help: bool = False
+    """The usage was asked for, and nothing runs."""
 
     @property
     def tags(self) -> Tags:
@@ -68,14 +80,17 @@ def parse(line: str) -> tuple[Options, str]:
     """
     options, rest = Options(), line.strip()
     while (match := _OPTION.match(rest)) is not None:
-        name = _FLAGS.get(match["flag"])
-        if name is None:
-            raise UsageError(f"unknown option {match['flag']}\n{USAGE}")
+        flag = match["flag"]
+        if flag in HELP:
+            return Options(help=True), ""
         rest = rest[match.end() :]
-        if name == "quiet":
-            options = replace(options, quiet=True)
+        if flag in _SWITCHES:
+            options = replace(options, **_SWITCHES[flag])
             continue
-        value, rest = _value(match["flag"], rest)
+        name = _FLAGS.get(flag)
+        if name is None:
+            raise UsageError(f"unknown option {flag}\n{USAGE}")
+        value, rest = _value(flag, rest)
         options = _with(options, name, value)
     if options.output is not None and not _is_name(options.output):
         raise UsageError(f"-o needs the name of a variable, not {options.output!r}\n{USAGE}")

@@ -18,13 +18,16 @@ _ENERGY = re.compile(r"%%energy(?:\s+(?P<options>.*))?$")
 def energy_options(raw_cell: str) -> Options | None:
     """Options of a cell that begins with ``%%energy``; None for any other cell.
 
+    One that asks for help measures nothing, and is such another cell.
+
     Raises:
         UsageError: the options cannot be used.
     """
     for line in raw_cell.splitlines():
         if line.strip():
             match = _ENERGY.match(line.strip())
-            return parse_cell_line(match["options"] or "") if match is not None else None
+            options = parse_cell_line(match["options"] or "") if match is not None else None
+            return None if options is not None and options.help else options
     return None
 
 
@@ -48,7 +51,8 @@ class EnergyLine:
         match = _ENERGY.match(lines[first].strip())
         if match is None:
             return lines
-        parse_cell_line(match["options"] or "")
+        if parse_cell_line(match["options"] or "").help:
+            return ["%energy --help\n"]
         self._on_seen()
         body = next((i for i in range(first + 1, len(lines)) if lines[i].strip()), len(lines))
         if body < len(lines) and lines[body].startswith("%%"):

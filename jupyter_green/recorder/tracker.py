@@ -11,6 +11,7 @@ import copy
 import math
 import os
 import threading
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -39,6 +40,7 @@ from jupyter_green.events import (
     TrackingResumed,
 )
 from jupyter_green.processes import boot_id, host_name, own_identity
+from jupyter_green.recorder import workers
 from jupyter_green.recorder.client import Client
 from jupyter_green.recorder.host import describe_machine
 from jupyter_green.recorder.names import (
@@ -80,6 +82,7 @@ class Tracker:
         front_end: ipykernel, ipython, script or exec.
         problems: what went wrong before (settings that could not be read), to be shown.
         session: the session's id; None: a new one.
+        disowned: this process is a worker of one that is measured, and has no session.
     """
 
     def __init__(
@@ -89,6 +92,7 @@ class Tracker:
         problems: tuple[str, ...] = (),
         session: str | None = None,
         clock: Clock | None = None,
+        disowned: bool = False,
     ) -> None:
         self.settings = settings
         self.id = session or new_session_id()
@@ -103,11 +107,17 @@ class Tracker:
         self._fold = Fold()
         self._offset = 0
         self._answered = False
-        self.closed = False
+        self.closed = disowned
         """No mark of this process reaches the session any more."""
-        self.disowned = False
-        """This process is a fork: the session belongs to its parent."""
+        self.disowned = disowned
+        """This process is a worker: the session belongs to its parent."""
         self.journal = journal_path(settings.data_dir, self.id)
+        if not disowned:
+            self._begin(front_end)
+
+    def _begin(self, front_end: str) -> None:
+        """Start the recorder, and tell it what is measured."""
+        settings = self.settings
         start_ns = self._clock.now_ns()
         pid, started = own_identity()
         detection = detect(settings)
@@ -150,6 +160,8 @@ class Tracker:
 
     def _mark(self, event: AnyEvent) -> None:
         """Send a mark. Whatever goes wrong with it is our problem, and not the user's."""
+        if self.disowned:
+            return
         try:
             self._client.mark(event)
         except Exception as error:
@@ -191,10 +203,28 @@ class Tracker:
         )
         return run
 
-    def cell_finished(self, run: CellRun, status: str, error: str | None = None) -> None:
-        """Mark the end of a cell."""
+    def cell_finished(
+        self,
+        run: CellRun,
+        status: str,
+        error: str | None = None,
+        devices_busy: Sequence[str] = (),
+    ) -> None:
+        """Mark the end of a cell.
+
+        Args:
+            status: ok, error or interrupted.
+            error: class name of the exception.
+            devices_busy: devices that are still at work for it.
+        """
         self._mark(
-            CellFinished(t=0.0, number=run.number, status=status, error=error and writable(error))
+            CellFinished(
+                t=0.0,
+                number=run.number,
+                status=status,
+                error=error and writable(error),
+                devices_busy=[writable(device) for device in devices_busy],
+            )
         )
         with self._lock:
             if run in self._cells:
@@ -313,7 +343,8 @@ class Tracker:
         """
         if self.disowned:
             raise RecorderError(
-                "this process was forked from the one that is measured: ask for the session there"
+                "this process was started or forked by the one that is measured: ask for the "
+                "session there"
             )
         patience_s = timeout_s or (ANSWER_S if self._answered else STARTING_S)
         caught_up = self._client.catch_up(patience_s)
@@ -370,6 +401,9 @@ class Tracker:
 
 # --- the one tracker of this process --------------------------------------------------------
 
+_NOWHERE = Settings(data_dir="")
+"""A worker records nothing, and need not look for its settings."""
+
 _current: Tracker | None = None
 _starting = threading.Lock()
 
@@ -380,8 +414,8 @@ def current() -> Tracker | None:
 
 
 def latest() -> Tracker | None:
-    """The tracker of this process, open or over."""
-    return _current
+    """The tracker of this process, open, over or disowned."""
+    return start("") if _current is None and workers.is_worker() else _current
 
 
 def start(
@@ -393,11 +427,15 @@ def start(
         if _current is not None and (_current.disowned or not _current.closed):
             # Workers forked inside a cell must not start sessions of their own.
             return _current
+        if workers.is_worker():
+            _current = Tracker(_NOWHERE, front_end, disowned=True)
+            return _current
         if settings is None:
             loaded = load_settings()
             settings, problems = loaded.settings, (*problems, *loaded.problems)
         session = os.environ.pop("JUPYTER_GREEN_SESSION", None)
         _current = Tracker(settings, front_end, problems, session)
+        workers.claim(_current.id)
         atexit.register(stop)
         return _current
 
@@ -407,6 +445,7 @@ def stop() -> None:
     atexit.unregister(stop)
     tracker = current()
     if tracker is not None:
+        workers.release()
         tracker.close()
 
 

@@ -11,7 +11,7 @@ import time
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import Intensity, Refusal
@@ -357,17 +357,23 @@ class _Rows:
     def _running(self, cell: OpenCell) -> Row:
         session, energy = self._session, cell.so_far
         metric = self._last.get(cell.number)
-        return Row(
+        row = Row(
             kind="running",
             label=_name(cell.tags.label or cell.first_line),
             depth=0 if cell.parent is None else 1,
             number="[*]",
+            metric=metric_words(metric) if metric else "",
+            marks=("running",),
+        )
+        if energy.total_uj == 0:
+            return row  # nothing was read since it began
+        return replace(
+            row,
             energy=energy_words(energy),
             share=share_words(session.share(energy)),
             duration=format_duration(max(0.0, session.duration_s - cell.started_s)),
             co2=_co2_words(session, energy),
-            metric=metric_words(metric) if metric else "",
-            marks=("running", *_energy_marks(energy)),
+            marks=("running, so far", *_energy_marks(energy)),
             fraction=session.share(energy) or 0.0,
         )
 

@@ -21,7 +21,14 @@ from jupyter_green.events import (
     Refusal,
     Tags,
 )
-from jupyter_green.units import co2_g, uj_to_j, uj_to_kwh
+from jupyter_green.units import (
+    co2_g,
+    format_duration,
+    format_energy,
+    format_energy_with_bound,
+    uj_to_j,
+    uj_to_kwh,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -253,6 +260,14 @@ class Ledger(Struct, frozen=True, kw_only=True):
             "holes": self.holes,
         }
 
+    def __repr__(self) -> str:
+        used = [
+            f"{name} {format_energy(entry.total_uj)}"
+            for name, entry in self.entries.items()
+            if entry.total_uj
+        ]
+        return f"<Ledger: {', '.join(used) or 'no energy'}>"
+
 
 class Trace(Struct, frozen=True, kw_only=True):
     """All stamps as columns. A reading that is missing is -1."""
@@ -308,6 +323,20 @@ class Session(Struct, frozen=True, kw_only=True):
     samples_dropped: int = 0
     problems: tuple[str, ...] = ()
     """What the recorder could not do (a disk that is full), in sentences."""
+
+    def __repr__(self) -> str:
+        """One line: everything is in the attributes, and would fill pages."""
+        cells = f"{len(self.cells)} cell{'s' * (len(self.cells) != 1)}"
+        facts = ", ".join((cells, self._energy_words(), format_duration(self.duration_s)))
+        return f"<Session {self.id} {self.state}: {facts}>"
+
+    def _energy_words(self) -> str:
+        total = self.total
+        if total.total_uj is None:
+            return "no counter"
+        if total.at_least:
+            return f"≥ {format_energy(total.total_uj)}"
+        return format_energy_with_bound(total.total_uj, total.bound_uj)
 
     # --- figures ---
 

@@ -221,3 +221,145 @@ print(session().problems)
     assert session.state == "closed"
     assert session.spans[0].energy.energy_j == pytest.approx(0.2 * 38, rel=0.2)
     assert os.listdir(home.data / "sessions")
+
+
+# --- workers ---
+
+WORKERS = """
+import multiprocessing, os, sys
+from concurrent.futures import ProcessPoolExecutor
+from jupyter_green import log, measure, session
+from jupyter_green.errors import RecorderError
+
+def work(step):
+    log(of_worker=step)
+    with measure("of worker") as worked:
+        pass
+    said = set()
+    for ask in (session, lambda: worked.result):
+        try:
+            ask()
+        except RecorderError as error:
+            said.add(str(error))
+    return os.getpid() != int(os.environ["MEASURED"]), sorted(said)
+
+def asks_first(_):
+    try:
+        session()
+    except RecorderError as error:
+        return str(error)
+
+def has_workers_itself(step):
+    context = multiprocessing.get_context(sys.argv[1])
+    with ProcessPoolExecutor(1, mp_context=context) as pool:
+        return pool.submit(work, step).result(60)
+"""
+OF_ANOTHER = "this process was started or forked by the one that is measured"
+MAIN = """
+if __name__ == "__main__":
+    os.environ["MEASURED"] = str(os.getpid())
+    context = multiprocessing.get_context(sys.argv[1])
+    with measure("parent"), ProcessPoolExecutor(2, mp_context=context) as pool:
+        first = pool.submit(asks_first, 0).result(60)
+        told = [*pool.map(work, range(6)), pool.submit(has_workers_itself, 6).result(60)]
+    log(of_parent=1)
+    print([apart for apart, _ in told], {line for _, said in told for line in said} | {first})
+"""
+
+
+@pytest.mark.parametrize("method", ["spawn", "forkserver", "fork"])
+def test_workers_are_their_parents(home: Home, method: str) -> None:
+    """However multiprocessing starts them: they begin no sessions, and break nothing."""
+    returned, out, err = outcome(home.script(WORKERS + MAIN, method))
+    assert (returned, err) == (0, "")
+    assert out.startswith(f"{[True] * 7} {{'{OF_ANOTHER}")
+    assert len(out.split("', '")) == 1, out
+    session = ended(home)
+    assert [span.name for span in session.spans] == ["parent"]
+    assert [metric.name for metric in session.metrics] == ["of_parent"]
+
+
+def test_workers_of_loky(home: Home) -> None:
+    """joblib's. It starts them by ways of its own."""
+    pytest.importorskip("joblib")
+    (home.work / "worked.py").write_text(WORKERS, encoding="utf-8")
+    code = """
+import joblib
+from jupyter_green import measure
+from worked import os, work
+os.environ["MEASURED"] = str(os.getpid())
+with measure("parent"):
+    told = joblib.Parallel(n_jobs=2)(joblib.delayed(work)(step) for step in range(4))
+print([apart for apart, _ in told], {line for _, said in told for line in said})
+"""
+    returned, out, err = outcome(home.script(code))
+    assert (returned, err) == (0, "")
+    assert out.startswith(str([True] * 4))
+    assert out.count(OF_ANOTHER) == 1
+    assert [span.name for span in ended(home).spans] == ["parent"]
+
+
+def test_workers_of_a_fork_server_that_was_there_before(home: Home) -> None:
+    """The server has an environment from before the session."""
+    main = """
+def nothing():
+    pass
+
+if __name__ == "__main__":
+    os.environ["MEASURED"] = str(os.getpid())
+    context = multiprocessing.get_context("forkserver")
+    early = context.Process(target=nothing)
+    early.start()
+    early.join()
+    with measure("parent"), context.Pool(1) as pool:
+        print(pool.map(work, [1])[0][0])
+"""
+    assert outcome(home.script(WORKERS + main)) == (0, "True\n", "")
+    assert [span.name for span in ended(home).spans] == ["parent"]
+
+
+def test_workers_of_what_is_not_measured(home: Home) -> None:
+    """Before a session, and after its end, a worker that measures has one of its own."""
+    main = """
+def alone():
+    with measure("own"):
+        pass
+
+def worker():
+    one = multiprocessing.get_context("spawn").Process(target=alone)
+    one.start()
+    one.join()
+
+if __name__ == "__main__":
+    from jupyter_green.recorder import tracker
+    worker()
+    with measure("parent"):
+        pass
+    tracker.stop()
+    worker()
+"""
+    assert outcome(home.script(WORKERS + main)) == (0, "", "")
+    until(lambda: not home.recorders(), PATIENCE_S, "the recorders' end")
+    names = [[span.name for span in session.spans] for session in home.sessions()]
+    assert sorted(names) == [["own"], ["own"], ["parent"]]
+
+
+def test_a_program_that_is_run_is_none_of_the_workers(home: Home) -> None:
+    """It keeps a session of its own, also when a worker runs it."""
+    main = """
+import subprocess
+
+def run(_):
+    code = "from jupyter_green import measure\\nwith measure('program'): pass"
+    return subprocess.run([sys.executable, "-c", code], check=True).returncode
+
+if __name__ == "__main__":
+    context = multiprocessing.get_context("spawn")
+    with measure("parent"), ProcessPoolExecutor(1, mp_context=context) as pool:
+        run(0)
+        pool.submit(run, 0).result(60)
+"""
+    assert outcome(home.script(WORKERS + main)) == (0, "", "")
+    until(lambda: not home.recorders(), PATIENCE_S, "the recorders' end")
+    names = [[span.name for span in session.spans] for session in home.sessions()]
+    assert sorted(names) == [["parent"], ["program"], ["program"]]

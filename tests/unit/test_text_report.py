@@ -152,6 +152,25 @@ def test_cells() -> None:
     assert "run 2 of 2" in report
 
 
+def test_a_cell_that_runs() -> None:
+    """What it has used so far, or nothing where nothing is known: never 0."""
+    story = Story()
+    story.cell("before")
+    story.begin("while True: pass", {"label": "endless"})
+    fresh = line_with("[*]", story.session())
+    assert fresh.split() == ["[*]", "endless", "running"]
+    story.sleep(3.0)
+    later = line_with("[*]", story.session())
+    assert re.search(r"\[\*\] +endless +36\.00 ± 0\.13 J +75 % +3 s +running, so far$", later)
+
+
+def test_a_cell_that_runs_without_counters() -> None:
+    story = Story(PACKAGE, unread=["package-0"])
+    story.begin("while True: pass")
+    story.sleep(3.0)
+    assert "no counter" in line_with("[*]", story.session())
+
+
 def test_spans_are_indented_below_their_cell() -> None:
     found = lines(training())
     cell = next(index for index, line in enumerate(found) if line.strip().startswith("[3]"))
