@@ -40,7 +40,7 @@ from traitlets.config.loader import (
 from traitlets.utils.bunch import Bunch
 
 from jupyter_green.errors import SettingError
-from jupyter_green.settings import CPU_SOURCES, Settings
+from jupyter_green.settings import CPU_SOURCES, GPUS, Settings
 
 SECTION = "JupyterGreen"
 CONFIG_NAME = "jupyter_green_config"
@@ -78,6 +78,11 @@ class JupyterGreen(Configurable):
         help="""What the CPU's energy is read with: rapl (its counters in sysfs), perf (the same
         through perf_event), pyrapl (the package pyRAPL) or modelled. One that is named is used
         alone, and the model where it cannot be. Default (auto): rapl, else perf, else modelled.""",
+    ).tag(config=True)
+    gpus = Unicode(
+        "used",
+        help="""Which GPUs count: those on which a process of this notebook has a context (used),
+        all that CUDA_VISIBLE_DEVICES shows (visible), or none. Default: used.""",
     ).tag(config=True)
 
     place = Unicode(
@@ -178,6 +183,13 @@ class JupyterGreen(Configurable):
                 f"cpu_source must be one of {', '.join(CPU_SOURCES)}, not {proposal.value!r}"
             )
         return name
+
+    @validate("gpus")
+    def _known_gpus(self, proposal: Bunch) -> str:
+        which: str = proposal.value.strip().lower()
+        if which not in GPUS:
+            raise TraitError(f"gpus must be one of {', '.join(GPUS)}, not {proposal.value!r}")
+        return which
 
     @validate("pue")
     def _pue(self, proposal: Bunch) -> float:

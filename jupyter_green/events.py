@@ -46,6 +46,8 @@ class CounterInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Counters with one clock update together, so that their errors add up."""
     quantum_uj: float = 1.0
     """Smallest step of the counter, in microjoules."""
+    centred: bool = False
+    """Its readings are placed between updates, so that ``error_uj`` reaches to both sides."""
     range_uj: int | None = None
     """The raw counter wraps at this value; None: it does not wrap."""
     max_power_w: float | None = None
@@ -58,6 +60,8 @@ class CounterInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     """Name of the device in words."""
     assumption: str = ""
     """For models: the assumption, in one line."""
+    accuracy: str = ""
+    """What is published about the sensor's own error, which no bound here holds."""
 
 
 class Refusal(Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -130,7 +134,8 @@ class DeviceState(Struct, frozen=True, kw_only=True, omit_defaults=True):
     memory_total_bytes: int | None = None
     power_w: float | None = None
     temperature_c: float | None = None
-    processes: list[DeviceProcess] = []
+    processes: list[DeviceProcess] | None = []
+    """None: the driver does not tell."""
 
 
 # --- events -----------------------------------------------------------------------------
@@ -157,7 +162,8 @@ class Stamped(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Cumulative microjoules by counter. A counter that could not be read is absent."""
     error_uj: dict[str, tuple[Microjoules, Microjoules]] = {}
     """How far each reading may lag behind the truth: the energy of one update, in microjoules,
-    at the least and at the most power that was seen around the stamp."""
+    at the least and at the most power that was seen around the stamp. Of a ``centred`` counter:
+    how far the truth may lie to either side."""
 
 
 class SessionStarted(Stamped, frozen=True, kw_only=True, omit_defaults=True):
@@ -215,6 +221,11 @@ class CellFinished(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     """Estimate: CPU time of the kernel's process tree over that of the machine."""
     devices: list[str] = []
     """Counters of the devices that the kernel's tree used."""
+    device_shares: dict[str, float] = {}
+    """Estimate, for devices that other processes used as well: the share of the work of their
+    multiprocessors that was the tree's."""
+    devices_shared: list[str] = []
+    """Devices that other processes had a context on."""
     devices_busy: list[str] = []
     """Devices that were still at work when the cell ended: late work lands between cells."""
 
@@ -335,6 +346,14 @@ class CounterRestored(Event, frozen=True, kw_only=True, omit_defaults=True):
     """Cumulative minus raw energy from now on, modulo the counter's range."""
 
 
+class CounterNoted(Event, frozen=True, kw_only=True, omit_defaults=True):
+    """Something that a reader of this counter's figures should know; nothing is lost."""
+
+    counter: str
+    note: str
+    remedy: str = ""
+
+
 class RecorderRestarted(Event, frozen=True, kw_only=True, omit_defaults=True):
     """The recorder died and another took over; no samples were taken since ``since``."""
 
@@ -382,6 +401,7 @@ AnyEvent = (
     | OverlapSeen
     | CounterLost
     | CounterRestored
+    | CounterNoted
     | RecorderRestarted
     | ClockAnchored
     | JournalThinned

@@ -11,6 +11,9 @@ from msgspec import Struct
 CPU_SOURCES = ("auto", "rapl", "perf", "pyrapl", "modelled")
 """What ``cpu_source`` may be: a file of ``sources/``, or the best of them that works."""
 
+GPUS = ("used", "visible", "none")
+"""What ``gpus`` may be: the devices that the notebook uses, all that it can see, or none."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings in force for one session. Defaults are those of a local machine."""
@@ -26,6 +29,9 @@ class Settings(Struct, frozen=True, kw_only=True):
 
     cpu_source: str = "auto"
     """What the CPU's energy is read with, one of ``CPU_SOURCES``."""
+
+    gpus: str = "used"
+    """Which GPUs count, one of ``GPUS``."""
 
     place: str | None = None
     """Country as ISO 3166-1 code or English name; None: CO2 is not computed."""

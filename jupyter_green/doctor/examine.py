@@ -26,6 +26,8 @@ from jupyter_green.units import UJ_PER_J, uj_to_j
 WATCH_S = 2.0
 CLOSE_S = 1.0
 """In which a GPU's counter moves ten times, and RAPL's a thousand times."""
+PLACED_S = 0.001
+"""So exactly a boundary is placed between two ticks of a slow counter."""
 
 
 def examine(
@@ -50,7 +52,7 @@ def examine(
     environ = os.environ if environ is None else environ
     here = look_around(settings, environ, root)
     started = housekeeping.try_recorder()
-    detection = detect(settings, environ=environ, root=root)
+    detection = detect(settings, devices=True, environ=environ, root=root)
     seen, opinion = _watch(settings, detection, watch_s, close_s)
     infos = {one.info.name: one.info for one in seen}
     power_w = {
@@ -105,7 +107,7 @@ def _watch(
 ) -> tuple[list[Seen], SecondOpinion]:
     """Watch every counter, and the same seconds with pyRAPL; then close all sources."""
     second, opinion = second_reader(detection.sources, settings.sysfs_root)
-    watches = [Watch(source) for source in detection.sources]
+    watches = [Watch(source) for source in (*detection.sources, *detection.devices)]
     beside = [Watch(second)] if second is not None else []
     try:
         watch.from_afar([*watches, *beside], watch_s)
@@ -138,9 +140,14 @@ def _watched(seen: Seen) -> Watched:
 def _bound_j(infos: Mapping[str, CounterInfo], power_w: Mapping[str, float]) -> float:
     """The bound that a cell of one second at these watts would have, in joules."""
     lag_uj = {
-        name: round(max(infos[name].quantum_uj, watts * infos[name].resolution_s * UJ_PER_J))
+        name: round(max(infos[name].quantum_uj, watts * _lag_s(infos[name]) * UJ_PER_J))
         for name, watts in power_w.items()
     }
     errors = {name: (lag, lag) for name, lag in lag_uj.items()}
     band_uj = sum(infos[name].band * watts * UJ_PER_J for name, watts in power_w.items())
     return uj_to_j(lag_bound_uj(power_w, infos, (errors, errors)) + band_uj)
+
+
+def _lag_s(info: CounterInfo) -> float:
+    """A boundary between two ticks of a slow counter is placed to a millisecond or so."""
+    return PLACED_S if info.centred else info.resolution_s

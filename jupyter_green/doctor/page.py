@@ -118,6 +118,8 @@ def _detail(watched: Watched, missing: bool) -> Iterator[str]:
     yield f"{what}, {clean(info.provenance)}{band} by {clean(info.source)}."
     if info.assumption:
         yield f"Assumes {clean(info.assumption)}."
+    if info.accuracy:
+        yield f"The sensor's own error comes on top: {clean(info.accuracy)}."
     if missing or watched.problem:
         yield f"{clean(watched.problem)}."
 

@@ -13,6 +13,9 @@ from pathlib import Path
 
 TICKS_PER_S = os.sysconf("SC_CLK_TCK") if hasattr(os, "sysconf") else 100
 
+_INITIAL_PID_NAMESPACE = 0xEFFFFFFC
+"""``PROC_PID_INIT_INO`` in the kernel's ``include/linux/proc_ns.h``."""
+
 
 @dataclass(frozen=True)
 class CpuTimes:
@@ -65,25 +68,12 @@ class CpuMeter:
         stat = Path(f"/proc/{pid}/stat").read_bytes()
         fields = stat[stat.rindex(b")") + 2 :].split()
         total = sum(map(int, fields[11:15])) / TICKS_PER_S
-        for child in self._linux_children(pid):
+        for child in _linux_children(pid):
             try:
                 total += self._linux_tree(child)
             except OSError:
                 continue  # it has ended, and is counted in its parent from now on
         return total
-
-    def _linux_children(self, pid: int) -> set[int]:
-        found: set[int] = set()
-        own = os.getpid()
-        for task in os.listdir(f"/proc/{pid}/task"):
-            try:
-                children = Path(f"/proc/{pid}/task/{task}/children").read_bytes()
-            except OSError:
-                continue  # the thread has ended
-            found.update(int(child) for child in children.split())
-        # The recorder is a child of the kernel; its cost is published, not billed to the user.
-        found.discard(own)
-        return found
 
     def _portable(self) -> CpuTimes | None:
         import psutil  # noqa: PLC0415  (only off Linux, and slow to load)
@@ -96,3 +86,68 @@ class CpuMeter:
             return None
         times = psutil.cpu_times()
         return CpuTimes(used, sum(times) - times.idle, times.idle)
+
+
+class ProcessTree:
+    """The kernel and everything below it, by number."""
+
+    def __init__(self, pid: int) -> None:
+        self._pid = pid
+
+    def pids(self) -> set[int]:
+        """Numbers of the living ones; empty when the kernel is gone."""
+        try:
+            if platform.system() == "Linux":
+                return _linux_pids(self._pid)
+            return self._portable()
+        except (OSError, ValueError):
+            return set()
+
+    def is_here(self, pid: int) -> bool:
+        """A process of this number can be seen here."""
+        if platform.system() == "Linux":
+            return os.path.exists(f"/proc/{pid}")
+        import psutil  # noqa: PLC0415  (only off Linux, and slow to load)
+
+        return bool(psutil.pid_exists(pid))
+
+    @property
+    def namespaced(self) -> bool:
+        """This process does not see the host's process numbers (``pid_namespaces(7)``)."""
+        try:
+            return os.stat("/proc/self/ns/pid").st_ino != _INITIAL_PID_NAMESPACE
+        except OSError:
+            return False
+
+    def _portable(self) -> set[int]:
+        import psutil  # noqa: PLC0415  (only off Linux, and slow to load)
+
+        try:
+            kernel = psutil.Process(self._pid)
+            return {kernel.pid, *(child.pid for child in kernel.children(recursive=True))}
+        except psutil.Error:
+            return set()
+
+
+def _linux_pids(pid: int) -> set[int]:
+    found = {pid}
+    for child in _linux_children(pid):
+        try:
+            found |= _linux_pids(child)
+        except OSError:
+            continue  # it has ended
+    return found
+
+
+def _linux_children(pid: int) -> set[int]:
+    found: set[int] = set()
+    own = os.getpid()
+    for task in os.listdir(f"/proc/{pid}/task"):
+        try:
+            children = Path(f"/proc/{pid}/task/{task}/children").read_bytes()
+        except OSError:
+            continue  # the thread has ended
+        found.update(int(child) for child in children.split())
+    # The recorder is a child of the kernel; its cost is published, not billed to the user.
+    found.discard(own)
+    return found

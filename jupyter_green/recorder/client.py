@@ -97,6 +97,15 @@ class Client:
             self._send(line)
             return self._n
 
+    def show(self, visible: str | None) -> None:
+        """Tell which devices the kernel lets itself see, if that has changed."""
+        if visible == self._hello.visible:
+            return
+        with self._lock:
+            self._hello = msgspec.structs.replace(self._hello, visible=visible)
+            if not self._closed and self._inline is None:
+                self._send(wire.encode(wire.Visible(visible)))
+
     def _read(self) -> tuple[int, int, dict[str, int]]:
         """Time and the readings taken at it, as close together as the machine allows."""
         now_ns = self._clock.now_ns
@@ -287,7 +296,7 @@ class Client:
 
     def _go_inline(self, reason: str) -> None:
         """No recorder: the kernel completes and writes its own marks."""
-        self.problem = f"{reason}; cells are measured at their boundaries only"
+        self.problem = f"{reason}; cells are measured at their boundaries only, and GPUs not at all"
         with self._lock:
             if self._closed:
                 return

@@ -105,3 +105,9 @@ def notebook_name() -> str | None:
         if script.suffix == ".py" and script.name != "__main__.py":
             return script.name
     return None
+
+
+def visible_devices() -> str | None:
+    """``CUDA_VISIBLE_DEVICES``, which a notebook may set in any cell before CUDA starts."""
+    visible = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return None if visible is None else writable(visible)

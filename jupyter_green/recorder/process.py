@@ -17,7 +17,7 @@ import threading
 import time
 import traceback
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
 
@@ -25,12 +25,14 @@ import msgspec
 
 from jupyter_green.clock import Clock, SystemClock
 from jupyter_green.processes import is_alive
-from jupyter_green.recorder import wire
-from jupyter_green.recorder.attribution import CpuMeter
+from jupyter_green.recorder import watching, wire
+from jupyter_green.recorder.attribution import CpuMeter, ProcessTree
 from jupyter_green.recorder.journal import Journal
 from jupyter_green.recorder.presence import Presence
 from jupyter_green.recorder.sampling import Sampler
 from jupyter_green.sessions.fold import Fold
+from jupyter_green.sessions.retention import prune_expired
+from jupyter_green.sources.counter import Device
 from jupyter_green.sources.detect import detect
 
 LOOK_AROUND_S = 5.0
@@ -53,7 +55,7 @@ class Closed:
     """Put into the inbox at the end of standard input."""
 
 
-Message = bytes | type[Gone] | type[Closed]
+Message = bytes | type[Gone] | type[Closed] | watching.Message
 Inbox = SimpleQueue[Message]
 
 
@@ -100,16 +102,35 @@ class Recorder:
         )
         self._looked_s = 0.0
         self._questions: deque[tuple[int, int]] = deque()
+        self._settings = hello.settings
+        detection = detect(hello.settings, devices=True)
+        self._watches = self._watch(detection.devices, hello, clock)
         self._sampler = Sampler(
-            detect(hello.settings),
+            detection,
             clock,
             hello.start_ns,
             hello.settings,
             self._journal.append,
             CpuMeter(hello.kernel_pid, hello.settings.procfs_root),
+            self._watches,
         )
         if hello.restart:
             self._resume(Path(hello.journal), hello.restart)
+        for watch in self._watches:
+            watch.start()
+
+    def _watch(
+        self, devices: Iterable[Device], hello: wire.Hello, clock: Clock
+    ) -> list[watching.WatchThread]:
+        """One thread a device."""
+        tree = ProcessTree(hello.kernel_pid)
+        all_visible = hello.settings.gpus == "visible"
+        watches = []
+        for device in devices:
+            watcher = watching.Watcher(device, clock, tree, all_visible=all_visible)
+            watcher.visible = hello.visible
+            watches.append(watching.WatchThread(watcher, self._inbox.put, clock))
+        return watches
 
     def _resume(self, journal: Path, reason: str) -> None:
         fold = Fold()
@@ -133,8 +154,10 @@ class Recorder:
             self._sampler.on_time()
             self._answer_questions()
             self._look_around()
-        self._presence.leave()
+        self._sampler.complete()
         self._journal.close(CLOSE_S)
+        self._presence.leave()
+        prune_expired(self._settings)
 
     def _handle(self, message: Message) -> None:
         if message is Closed:
@@ -144,6 +167,8 @@ class Recorder:
             self._sampler.on_death()
         elif isinstance(message, bytes):
             self._handle_line(message)
+        elif isinstance(message, watching.Message):
+            self._sampler.on_seen(message)
 
     def _hear_out(self) -> None:
         """Marks that the kernel sent before it died may still be on their way."""
@@ -162,6 +187,9 @@ class Recorder:
             self._sampler.on_mark(message)
         elif isinstance(message, wire.CatchUp):
             self._questions.append((self._sampler.marks, message.request))
+        elif isinstance(message, wire.Visible):
+            for watch in self._watches:
+                watch.show(message.devices)
 
     def _answer_questions(self) -> None:
         """Answer those whose marks are all complete."""

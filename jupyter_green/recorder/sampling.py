@@ -8,8 +8,8 @@ their time: a sample waits until no mark can come any more that was taken before
 from __future__ import annotations
 
 import heapq
-from collections import deque
-from collections.abc import Callable, Iterable
+from bisect import insort
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import count
 from typing import Protocol
@@ -22,6 +22,7 @@ from jupyter_green.events import (
     CellStarted,
     ClockAnchored,
     CounterLost,
+    CounterNoted,
     CounterRestored,
     Event,
     PowerSampled,
@@ -35,7 +36,9 @@ from jupyter_green.events import (
     TrackingResumed,
 )
 from jupyter_green.recorder.attribution import CpuTimes
+from jupyter_green.recorder.device import PATIENCE_NS, DeviceTrack, Ledge
 from jupyter_green.recorder.unwrap import NS_PER_S, Loss, Return, Track
+from jupyter_green.recorder.watching import Message, Noted
 from jupyter_green.recorder.wire import Mark
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.settings import Settings
@@ -56,20 +59,34 @@ TRUSTED_LINE_S = 0.25
 readings, if these are no farther apart than this from it."""
 
 
+BOUNDARIES = (CellStarted, CellFinished, SpanStarted, SpanFinished, TrackingPaused, TrackingResumed)
+"""Power may change at these; other marks only tell a moment."""
+
+
 @dataclass(frozen=True)
 class Unfinished:
-    """A boundary whose bound waits for the readings just after it."""
+    """A stamp that waits for the readings just after it."""
 
     t_ns: int
     event: Stamped
     late_ns: dict[str, int]
     """By counter: how far from the boundary it was read."""
+    placed: bool = True
+    """Its own counters wait for readings after it: a boundary's do, a sample's do not."""
 
 
 class Meter(Protocol):
     """Where CPU times come from; see :class:`~.attribution.CpuMeter`."""
 
     def read(self) -> CpuTimes | None: ...
+
+
+class Watching(Protocol):
+    """Who watches a device; see :class:`~.watching.WatchThread`."""
+
+    def change(self, t_ns: int) -> None: ...
+
+    def run(self, running: bool) -> None: ...
 
 
 class Sampler:
@@ -83,8 +100,8 @@ class Sampler:
         settings: Settings,
         emit: Callable[[Event], None],
         meter: Meter | None = None,
+        watching: Sequence[Watching] = (),
     ) -> None:
-        self.ended = False
         self.marks = 0
         """Highest mark that has been taken in ..."""
         self.finished = 0
@@ -95,6 +112,15 @@ class Sampler:
         self._settings = settings
         self._emit = emit
         self._meter = meter
+        self._watching = watching
+        self._devices = {
+            info.name: DeviceTrack(info, absolute=device.absolute)
+            for device in detection.devices
+            for info in device.counters
+        }
+        self._ledges: dict[int, dict[str, Ledge]] = {}
+        """By cell: what was known of each device when it began."""
+        self._closing = False
         self._tracks = {
             info.name: Track(info, absolute=source.absolute)
             for source in detection.sources
@@ -103,10 +129,11 @@ class Sampler:
         self._source_of = {
             info.name: source for source in detection.sources for info in source.counters
         }
+        self._every_track: dict[str, Track | DeviceTrack] = {**self._tracks, **self._devices}
         self._open_cells: dict[int, CellStarted] = {}
         self._open_spans: dict[int, SpanStarted] = {}
         self._paused = False
-        self._unfinished: deque[Unfinished] = deque()
+        self._unfinished: list[Unfinished] = []
         self._waiting: list[tuple[int, int, Event]] = []
         self._sequence = count()
         self._suspended_s = self._first_suspended_s = clock.suspended_s()
@@ -125,6 +152,8 @@ class Sampler:
         for name, uj in fold.last.items():
             if name in self._tracks:
                 self._tracks[name].resume(last_ns, uj, fold.offsets.get(name, 0))
+            elif name in self._devices:
+                self._devices[name].resume(last_ns, uj)
             else:
                 self._put(
                     now_ns,
@@ -153,7 +182,7 @@ class Sampler:
 
     def on_mark(self, mark: Mark) -> None:
         """Complete the stamp of one mark and let everything up to it go."""
-        if mark.n <= self.marks or self.ended:
+        if mark.n <= self.marks or self._closing:
             return
         self.marks = mark.n
         self._notice_suspend()
@@ -164,27 +193,89 @@ class Sampler:
         uj, late_ns = self._stamp(mark.t_ns, mark.raw, mark.spread_ns)
         self._report_changes()
         stamped = self._understood(structs.replace(event, uj=uj), mark.t_ns)
-        self._unfinished.append(Unfinished(mark.t_ns, stamped, late_ns))
+        self._wait(Unfinished(mark.t_ns, stamped, late_ns))
+        if isinstance(event, BOUNDARIES):
+            self._tell_watchers(mark.t_ns)
         if isinstance(event, SessionEnded):
-            self.complete()
+            self._close()
             return
         self._finish()
         # More marks may be waiting behind this one: only what is older has settled.
         self.flush(mark.t_ns)
 
+    def _wait(self, unfinished: Unfinished) -> None:
+        insort(self._unfinished, unfinished, key=lambda one: one.t_ns)
+
+    def _tell_watchers(self, t_ns: int) -> None:
+        for track in self._devices.values():
+            track.change(t_ns)
+        for watching in self._watching:
+            watching.run(self.running)
+            watching.change(t_ns)
+
     def _finish(self, *, force: bool = False) -> None:
-        """Complete the bounds of the boundaries that have readings after them."""
-        look_ns = max((track.look_ahead_ns for track in self._bounded()), default=0)
-        newest_ns = max((track.newest_ns for track in self._bounded()), default=2**63)
-        while self._unfinished:
-            first = self._unfinished[0]
-            if not force and newest_ns < first.t_ns + look_ns:
+        """Complete the stamps that have the readings after them."""
+        done = 0
+        for first in self._unfinished:
+            if not force and not self._is_complete(first):
                 break
-            self._unfinished.popleft()
-            error_uj = self._errors(first)
-            self._put(first.t_ns, structs.replace(first.event, error_uj=error_uj))
+            done += 1
+            self._put(first.t_ns, self._completed(first))
             self.finished = first.event.n or self.finished
-            self.flush(first.t_ns)
+        if done:
+            last_ns = self._unfinished[done - 1].t_ns
+            del self._unfinished[:done]
+            self.flush(last_ns)
+
+    def _is_complete(self, unfinished: Unfinished) -> bool:
+        """The counters have been read long enough after it, or will not be in time."""
+        now_ns = self._clock.now_ns()
+        if unfinished.placed:
+            newest_ns = min((track.newest_ns for track in self._bounded()), default=2**63)
+            due_ns = unfinished.t_ns + self._look_ns()
+            # A counter that cannot be read must not hold up the others for ever.
+            if newest_ns < due_ns and now_ns < due_ns + OVERDUE_NS:
+                return False
+        boundary = isinstance(unfinished.event, BOUNDARIES)
+        return all(
+            device.is_complete(unfinished.t_ns, now_ns, boundary=boundary)
+            for device in self._devices.values()
+        )
+
+    def _look_ns(self) -> int:
+        return max((track.look_ahead_ns for track in self._bounded()), default=0)
+
+    def _completed(self, unfinished: Unfinished) -> Stamped:
+        """With the devices' energy, the bounds, and who used the devices."""
+        event = unfinished.event
+        error_uj = self._errors(unfinished)
+        uj = dict(event.uj)
+        for name, track in self._devices.items():
+            placed = track.place(unfinished.t_ns)
+            if placed is not None:
+                uj[name] = round(placed.uj)
+                error_uj[name] = (round(placed.error_uj),) * 2
+        if isinstance(event, CellStarted) and self._devices:
+            self._ledges[event.number] = self._on_ledge(uj)
+        elif isinstance(event, CellFinished) and self._devices:
+            event = self._with_devices(event, uj)
+        return structs.replace(event, uj=uj, error_uj=error_uj)
+
+    def _on_ledge(self, uj: dict[str, int]) -> dict[str, Ledge]:
+        return {name: track.ledge(uj.get(name)) for name, track in self._devices.items()}
+
+    def _with_devices(self, event: CellFinished, uj: dict[str, int]) -> CellFinished:
+        """What the cell used, and what it shared."""
+        began, ended = self._ledges.pop(event.number, {}), self._on_ledge(uj)
+        used = [name for name, ledge in began.items() if ended[name].is_used_since(ledge)]
+        shared = [name for name in used if ended[name].is_shared_since(began[name])]
+        shares = {name: ended[name].share_since(began[name]) for name in shared}
+        return structs.replace(
+            event,
+            devices=used,
+            devices_shared=shared,
+            device_shares={name: share for name, share in shares.items() if share is not None},
+        )
 
     def _bounded(self) -> list[Track]:
         """The tracks that can be read now."""
@@ -229,15 +320,30 @@ class Sampler:
                 self._paused = False
                 self._hasten(t_ns)
             case SessionEnded():
-                self.ended = True
+                self._closing = True
             case _:
                 pass
         return event
 
     @property
+    def ended(self) -> bool:
+        """The session is over, and nothing waits for readings any more."""
+        return self._closing and not self._unfinished
+
+    @property
     def running(self) -> bool:
         """A cell or span is open and tracking is on."""
         return bool(self._open_cells or self._open_spans) and not self._paused
+
+    # --- devices ---
+
+    def on_seen(self, message: Message) -> None:
+        """Take in what the watcher of a device saw."""
+        if isinstance(message, Noted):
+            self.note(CounterNoted(t=0.0, counter=message.counter, note=message.note))
+            return
+        self._devices[message.counter].take(message)
+        self._report_changes()
 
     # --- time ---
 
@@ -250,17 +356,15 @@ class Sampler:
             return
         sampled = self.sample_if_due()
         now_ns = self._clock.now_ns()
-        if not sampled and self._unfinished and now_ns >= self._completion_ns():
+        if not sampled and self._awaits_readings() and now_ns >= self._completion_ns():
             self._sample(now_ns)
-        # A counter that cannot be read must not hold up the others for ever.
-        overdue = bool(self._unfinished) and now_ns >= self._completion_ns() + OVERDUE_NS
-        self._finish(force=overdue)
+        self._finish()
         self.flush(now_ns - round(SETTLE_S * NS_PER_S))
 
     def sample_if_due(self) -> bool:
         """Sample if it is time to; what was sampled waits until :meth:`on_time` to be written."""
         now_ns = self._clock.now_ns()
-        if self.ended or now_ns < self._next_sample_ns:
+        if self._closing or now_ns < self._next_sample_ns:
             return False
         self._notice_suspend()
         self._write_sample(now_ns, self._sample(now_ns))
@@ -270,26 +374,37 @@ class Sampler:
         self._next_sample_ns = now_ns + round(interval_s * NS_PER_S)
         return True
 
+    def _awaits_readings(self) -> bool:
+        """The oldest stamp lacks readings of counters that are read here."""
+        if not self._unfinished or not self._unfinished[0].placed:
+            return False
+        newest_ns = min((track.newest_ns for track in self._bounded()), default=2**63)
+        return newest_ns < self._completion_ns()
+
     def _completion_ns(self) -> int:
-        """When the oldest unfinished boundary can be completed."""
-        look_ns = max((track.look_ahead_ns for track in self._bounded()), default=0)
-        return self._unfinished[0].t_ns + look_ns
+        """When the oldest stamp can be completed, but for the devices."""
+        return self._unfinished[0].t_ns + self._look_ns()
 
     def due_s(self) -> float:
-        """Seconds until :meth:`on_time` has something to do."""
+        """Seconds until :meth:`on_time` has something to do; what is seen of devices comes by
+        itself."""
         due_ns = self._next_sample_ns
-        if self._unfinished:
+        if self._awaits_readings():
             due_ns = min(due_ns, self._completion_ns())
+        elif self._unfinished:
+            patience_ns = PATIENCE_NS if self._devices else 0
+            due_ns = min(due_ns, self._unfinished[0].t_ns + patience_ns)
         return max(0.0, (due_ns - self._clock.now_ns()) / NS_PER_S)
 
     def on_death(self) -> None:
         """The kernel is gone: stamp what is open and end the session."""
-        if self.ended:
+        if self._closing:
             return
         now_ns = self._clock.now_ns()
-        self.ended = True
+        self._closing = True
         self._notice_suspend()
-        self._finish(force=True)
+        if not self._devices:
+            self._finish(force=True)
         uj, late_ns = self._stamp(now_ns, {}, 0)
         self._report_changes()
         t = self._t(now_ns)
@@ -302,13 +417,20 @@ class Sampler:
             for number in reversed(self._open_cells)
         ]
         ends.append(SessionEnded(t=t, uj=uj, reason="kernel died"))
-        self._unfinished.extend(Unfinished(now_ns, end, late_ns) for end in ends)
-        self.complete()
+        for end in ends:
+            self._wait(Unfinished(now_ns, end, late_ns))
+        self._tell_watchers(now_ns)
+        self._close()
+
+    def _close(self) -> None:
+        """Nothing more comes; only devices are worth waiting for."""
+        if not self._devices:
+            self.complete()
 
     def note(self, event: Event) -> None:
         """Put in an event that another part of the recorder has seen now."""
         now_ns = self._clock.now_ns()
-        if not self.ended:
+        if not self._closing:
             self._put(now_ns, structs.replace(event, t=self._t(now_ns)))
 
     def complete(self) -> None:
@@ -396,19 +518,31 @@ class Sampler:
             self._anchor(now_ns, uj)
         elif due:
             self._written_sample_ns = now_ns
-            self._put(
+            self._put_sample(
                 now_ns,
                 PowerSampled(
                     t=self._t(now_ns),
                     uj=uj,
                     running=self.running,
                     cpu_utilisation=self._utilisation(now_ns),
+                    devices={
+                        name: track.state
+                        for name, track in self._devices.items()
+                        if track.used and track.state is not None
+                    },
                 ),
             )
 
+    def _put_sample(self, now_ns: int, sample: Stamped) -> None:
+        """Where devices are part of it, it waits for what they held at this moment."""
+        if self._devices:
+            self._wait(Unfinished(now_ns, sample, {}, placed=False))
+        else:
+            self._put(now_ns, sample)
+
     def _anchor(self, now_ns: int, uj: dict[str, int]) -> None:
         self._anchored_ns = self._written_sample_ns = now_ns
-        self._put(
+        self._put_sample(
             now_ns,
             ClockAnchored(
                 t=self._t(now_ns),
@@ -427,14 +561,14 @@ class Sampler:
         if asleep_s < SUSPEND_S:
             return
         now_ns = self._clock.now_ns()
-        for track in self._tracks.values():
+        for track in self._every_track.values():
             track.forget(now_ns, f"the machine was suspended for {asleep_s:.0f} s")
         # The wall clock has moved: anchor at the next sample.
         self._anchored_ns = now_ns - round(ANCHOR_S * NS_PER_S)
 
     def _report_changes(self) -> None:
         """Events for what happened to counters, ahead of the stamp that showed it."""
-        for name, track in self._tracks.items():
+        for name, track in self._every_track.items():
             for change in track.changes:
                 self._put(change.at_ns, self._told(name, change))
             track.changes.clear()
@@ -481,7 +615,8 @@ class Sampler:
         """The tree's share of the CPU over the cell, if it ran long enough to tell."""
         if self._cpu_at_cell is None or t_ns - self._cpu_at_cell[0] < NS_PER_S:
             return None
-        times = self._cpu_times(t_ns)
+        # Samples read the times once a second, too: to wait for that would be to go without.
+        times = self._meter.read() if self._meter is not None else None
         return times.share_since(self._cpu_at_cell[1]) if times is not None else None
 
     # --- small things ---

@@ -50,6 +50,7 @@ from jupyter_green.recorder.names import (
     new_session_id,
     notebook_name,
     thread_kind,
+    visible_devices,
     writable,
     writable_tags,
 )
@@ -121,7 +122,16 @@ class Tracker:
         start_ns = self._clock.now_ns()
         pid, started = own_identity()
         detection = detect(settings)
-        hello = Hello(settings, str(self.journal), self.id, start_ns, pid, started, notebook_name())
+        hello = Hello(
+            settings,
+            str(self.journal),
+            self.id,
+            start_ns,
+            pid,
+            started,
+            notebook_name(),
+            visible_devices(),
+        )
         self._client = Client(hello, detection, self._clock)
         self._mark(
             SessionStarted(
@@ -163,6 +173,8 @@ class Tracker:
         if self.disowned:
             return
         try:
+            if isinstance(event, CellStarted | CellFinished):
+                self._client.show(visible_devices())
             self._client.mark(event)
         except Exception as error:
             problem = f"a mark was lost: {type(error).__name__}: {error}"

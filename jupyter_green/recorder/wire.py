@@ -28,6 +28,8 @@ class Hello(Struct, frozen=True, tag="hello"):
     kernel_pid: int
     kernel_started: float
     notebook: str | None = None
+    visible: str | None = None
+    """The kernel's ``CUDA_VISIBLE_DEVICES``."""
     restart: str = ""
     """Why an earlier recorder is replaced; empty for the first."""
 
@@ -48,6 +50,12 @@ class CatchUp(Struct, frozen=True, tag="catch_up"):
     """Asks for an answer as soon as every mark before it is in the journal."""
 
     request: int
+
+
+class Visible(Struct, frozen=True, tag="visible"):
+    """The kernel has changed its ``CUDA_VISIBLE_DEVICES``."""
+
+    devices: str | None
 
 
 class Ready(Struct, frozen=True, tag="ready"):
@@ -78,7 +86,7 @@ class Failed(Struct, frozen=True, tag="failed"):
     reason: str
 
 
-ToRecorder = Hello | Mark | CatchUp
+ToRecorder = Hello | Mark | CatchUp | Visible
 ToKernel = Ready | Ack | CaughtUp | Failed
 
 _encoder = msgspec.json.Encoder()

@@ -13,6 +13,7 @@ from jupyter_green.report.table import (
     metric_words,
     missing_words,
     provenance_words,
+    shared_words,
     status_words,
 )
 from jupyter_green.sessions.model import Cell, Energy, Metric, OpenCell, Session, Span
@@ -119,6 +120,8 @@ def _parts(session: Session, window: Window) -> list[str]:
     parts = [short, _energy_part(window, energy), format_duration(_duration_s(session, window))]
     if not isinstance(window, OpenCell):
         parts.append(status_words(window.status, window.error))
+    if isinstance(window, Cell):
+        parts += shared_words(window)
     if energy.below_resolution:
         parts.append(TOO_SHORT)
     else:
@@ -143,6 +146,8 @@ def _figures(session: Session, window: Window, energy: Energy) -> Iterable[str]:
     if power_w is not None and not energy.missing:
         yield format_power(power_w)
     counted = [name for name in energy.uj if _is_counted(session, name)]
+    # A device that is not used counts nothing: it is no part of the figure.
+    counted = [name for name in counted if energy.uj[name] or not _is_device(session, name)]
     if len(counted) > 1:
         yield ", ".join(
             f"{_counter_name(session, name)} {format_energy(energy.uj[name])}" for name in counted
@@ -151,6 +156,10 @@ def _figures(session: Session, window: Window, energy: Energy) -> Iterable[str]:
 
 def _is_counted(session: Session, counter: str) -> bool:
     return counter in session.counters and session.counters[counter].counted
+
+
+def _is_device(session: Session, counter: str) -> bool:
+    return session.counters[counter].scope == "device"
 
 
 def _counter_name(session: Session, counter: str) -> str:

@@ -186,6 +186,14 @@ def status_words(status: str, error: str | None) -> str:
     return {"ok": "", "unfinished": "its end was not recorded"}.get(status, clean(status))
 
 
+def shared_words(cell: Cell) -> Iterable[str]:
+    """Devices that others used as well, and the share of the work that was the cell's."""
+    for device in cell.devices_shared:
+        share = cell.device_shares.get(device)
+        yours = f", about {format_share(share)} of its work yours" if share is not None else ""
+        yield f"{clean(device)} shared with others{yours}"
+
+
 def _co2_words(session: Session, energy: Energy) -> str:
     grams = session.co2_g(energy)
     return "" if grams is None else format_co2(grams)
@@ -352,6 +360,7 @@ class _Rows:
             yield "nested"
         if cell.devices_busy:
             yield f"{', '.join(map(clean, cell.devices_busy))} still busy at its end"
+        yield from shared_words(cell)
         yield from _energy_marks(cell.energy)
 
     def _running(self, cell: OpenCell) -> Row:
@@ -487,6 +496,7 @@ def _notes(session: Session, everything: bool) -> Iterable[str]:
     yield from _limited([clean(problem) for problem in session.problems], most)
     yield from _damage(session)
     yield from _assumptions(session)
+    yield from _accuracies(session)
     intensities = [period.intensity for period in session.periods if period.intensity]
     if any("Our World in Data" in intensity.source for intensity in intensities):
         yield ATTRIBUTION
@@ -577,4 +587,15 @@ def _assumptions(session: Session) -> Iterable[str]:
             told[clean(info.assumption), info.band].append(clean(name))
     for (assumption, band), names in told.items():
         margin = f" (± {format_share(band)})" if band else ""
-        yield f"{', '.join(names)} modelled{margin}: {assumption}."
+        how = session.counters[names[0]].provenance
+        yield f"{', '.join(names)} {clean(how)}{margin}: {assumption}."
+
+
+def _accuracies(session: Session) -> Iterable[str]:
+    """Of the sensors that have counted something."""
+    told: defaultdict[str, list[str]] = defaultdict(list)
+    for name, info in session.counters.items():
+        if info.accuracy and session.total.uj.get(name):
+            told[clean(info.accuracy)].append(clean(name))
+    for accuracy, names in told.items():
+        yield f"{', '.join(names)}: the sensor's own error comes on top of the ±: {accuracy}."

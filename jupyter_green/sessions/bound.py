@@ -17,6 +17,9 @@ from jupyter_green.events import CounterInfo
 TAIL = 0.01
 """Probability left outside. Far below the 5 % of the stated 95 %, because the power near a
 boundary is an estimate itself; ``tests/unit/test_bounds.py`` shows what comes of it."""
+PLACED_TAIL = 0.05
+"""The same for readings that were placed between two updates: their errors hold the doubts about
+the power already."""
 
 Errors = Mapping[str, tuple[int, int]]
 """By counter, the least and the most that a reading may lag, in microjoules."""
@@ -33,7 +36,12 @@ def lag_bound_uj(
     are independent: their means add up, their spreads add in quadrature.
     """
     clocks: dict[str, list[int]] = {}
+    both_sides = 0.0
     for name in names:
+        if counters[name].centred:
+            width_uj = [2 * error.get(name, UNKNOWN)[1] for error in errors]
+            both_sides += _spread(width_uj[0], width_uj[1], PLACED_TAIL) ** 2
+            continue
         lags = clocks.setdefault(counters[name].clock or name, [0, 0, 0, 0])
         # The power before the very first readings is unknown: take that of the other end.
         start = errors[0].get(name) or errors[1].get(name, UNKNOWN)
@@ -45,19 +53,18 @@ def lag_bound_uj(
         [(most_start, least_end) for _, most_start, least_end, _ in clocks.values()],
         [(most_start, most_end) for _, most_start, _, most_end in clocks.values()],
     )
-    return max(map(_half_width, cases))
+    return max(_half_width(case, both_sides) for case in cases)
 
 
-def _half_width(lags: list[tuple[int, int]]) -> float:
+def _half_width(lags: list[tuple[int, int]], both_sides: float) -> float:
     """Around the plain difference, for one case of the lags at start and end."""
     mean = sum(start - end for start, end in lags) / 2
-    spread = math.sqrt(sum(_spread(start, end) ** 2 for start, end in lags))
-    return abs(mean) + spread
+    return abs(mean) + math.sqrt(sum(_spread(*lag) ** 2 for lag in lags) + both_sides)
 
 
-def _spread(start_uj: float, end_uj: float) -> float:
+def _spread(start_uj: float, end_uj: float, tail: float = TAIL) -> float:
     """Half-width around its mean of the difference of two uniform lags."""
     a, b = max(start_uj, end_uj), min(start_uj, end_uj)
-    if b < TAIL * a:
-        return (1 - TAIL) * a / 2
-    return (a + b) / 2 - math.sqrt(TAIL * a * b)
+    if b < tail * a:
+        return (1 - tail) * a / 2
+    return (a + b) / 2 - math.sqrt(tail * a * b)

@@ -26,6 +26,7 @@ from jupyter_green.events import (
     ClockAnchored,
     CounterInfo,
     CounterLost,
+    CounterNoted,
     CounterRestored,
     Event,
     Intensity,
@@ -145,6 +146,7 @@ class Fold:
             OverlapSeen: self._overlap_seen,
             CounterLost: self._counter_lost,
             CounterRestored: self._counter_restored,
+            CounterNoted: self._counter_noted,
             RecorderRestarted: self._recorder_restarted,
             ClockAnchored: self._clock_anchored,
             JournalThinned: self._journal_thinned,
@@ -458,6 +460,9 @@ class Fold:
             )
             windows[index] = msgspec.structs.replace(window, energy=energy)
 
+    def _counter_noted(self, event: CounterNoted) -> None:
+        self._add_problem("; ".join(filter(None, (f"{event.counter}: {event.note}", event.remedy))))
+
     def _recorder_restarted(self, event: RecorderRestarted) -> None:
         self._gaps.append(Gap(since_s=event.since, until_s=event.t, reason=event.reason))
 
@@ -469,8 +474,13 @@ class Fold:
 
     def _journal_thinned(self, event: JournalThinned) -> None:
         self._dropped += event.dropped
-        if event.reason and event.reason not in self._problems:
-            self._problems.append(event.reason)
+        if event.reason:
+            self._add_problem(event.reason)
+
+    def _add_problem(self, problem: str) -> None:
+        """Each is told once."""
+        if problem not in self._problems:
+            self._problems.append(problem)
 
     def _session_ended(self, event: SessionEnded) -> None:
         """What is open now will not be finished by any other line."""

@@ -110,7 +110,13 @@ class Cell(Struct, frozen=True, kw_only=True):
     energy: Energy
     tree_share: float | None
     devices: tuple[str, ...]
+    """Counters of the devices that the kernel's processes used."""
     devices_busy: tuple[str, ...]
+    """Devices that were still at work when the cell ended."""
+    devices_shared: tuple[str, ...] = ()
+    """Devices of it that other processes used as well ..."""
+    device_shares: dict[str, float] = {}
+    """... and by device an estimate of the share of its work that was the kernel's."""
 
     @property
     def duration_s(self) -> float:

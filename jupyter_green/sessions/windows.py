@@ -142,6 +142,8 @@ def finished_cell(window: Window, end: CellFinished, energy: Energy) -> Cell:
         tree_share=end.tree_share,
         devices=tuple(end.devices),
         devices_busy=tuple(end.devices_busy),
+        devices_shared=tuple(end.devices_shared),
+        device_shares=end.device_shares,
     )
 
 

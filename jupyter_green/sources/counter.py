@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Protocol
 
-from jupyter_green.events import CounterInfo, Refusal
+from jupyter_green.events import CounterInfo, DeviceState, Refusal
 
 
 @dataclass(frozen=True)
@@ -68,17 +68,38 @@ class Source(Protocol):
         ...
 
 
+class Device(Source, Protocol):
+    """A source with one counter whose calls may take long: the recorder reads it in a thread.
+
+    A kernel never does. ``read`` and ``state`` are called from that thread alone.
+    """
+
+    def state(self) -> DeviceState:
+        """What the device is doing now, as far as it tells. Whose its processes are is open.
+
+        Raises:
+            UnreadableCounter: it tells nothing.
+        """
+        ...
+
+    def is_visible(self, visible: str | None) -> bool:
+        """A program with this ``CUDA_VISIBLE_DEVICES`` can use it. None: it is not set."""
+        ...
+
+
 @dataclass(frozen=True)
 class Detection:
     """What is measured here, and why everything else is not."""
 
     sources: tuple[Source, ...]
     refused: tuple[Refusal, ...]
+    devices: tuple[Device, ...] = ()
 
     @property
     def counters(self) -> tuple[CounterInfo, ...]:
-        return tuple(counter for source in self.sources for counter in source.counters)
+        every = (*self.sources, *self.devices)
+        return tuple(counter for source in every for counter in source.counters)
 
     def close(self) -> None:
-        for source in self.sources:
+        for source in (*self.sources, *self.devices):
             source.close()

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 
 from jupyter_green.events import Refusal
 from jupyter_green.settings import CPU_SOURCES, Settings
-from jupyter_green.sources import modelled, perf, pyrapl, rapl
-from jupyter_green.sources.counter import Detection, Source
+from jupyter_green.sources import modelled, nvml, perf, pyrapl, rapl
+from jupyter_green.sources.counter import Detection, Device, Source
 from jupyter_green.sources.modelled import Modelled
 from jupyter_green.sources.perf import Perf
 from jupyter_green.sources.pyrapl import PyRapl
@@ -26,21 +26,40 @@ _MEASURING: tuple[tuple[str, bool, Callable[[Settings], Found]], ...] = (
 
 
 def detect(
-    settings: Settings, *, environ: Mapping[str, str] | None = None, root: str = "/"
+    settings: Settings,
+    *,
+    devices: bool = False,
+    environ: Mapping[str, str] | None = None,
+    root: str = "/",
 ) -> Detection:
     """What ``cpu_source`` names, else the model. Unnamed: RAPL, else perf, else the model.
 
-    ``environ`` (default: this process's) and ``root`` (of the file system) are where a
-    container shows itself.
+    ``devices`` asks for the GPUs as well, which takes the driver's library into this process: for
+    the recorder and the doctor, never for a kernel. ``environ`` (default: this process's) and
+    ``root`` (of the file system) are where a container shows itself.
     """
+    sources, refused = _find_cpu(settings, environ, root)
+    gpus, more = _find_gpus(settings) if devices else ([], [])
+    return Detection(sources, (*refused, *more), tuple(gpus))
+
+
+def _find_cpu(
+    settings: Settings, environ: Mapping[str, str] | None, root: str
+) -> tuple[tuple[Source, ...], list[Refusal]]:
     measured, refused = _measure(settings)
     if measured is not None:
         refused += list(_missing_dram(measured, refused))
         reason = f"measured by {measured.name}, no model needed"
         refused.append(Refusal(source=modelled.NAME, reason=reason, by_choice=True))
-        return Detection((measured,), tuple(refused))
+        return (measured,), refused
     model, more = Modelled.find(settings, environ=environ, root=root)
-    return Detection((model,) if model is not None else (), (*refused, *more))
+    return (model,) if model is not None else (), [*refused, *more]
+
+
+def _find_gpus(settings: Settings) -> tuple[list[Device], list[Refusal]]:
+    if settings.gpus == "none":
+        return [], [Refusal(source=nvml.NAME, reason="gpus is none", by_choice=True)]
+    return nvml.find()
 
 
 def _measure(settings: Settings) -> Found:

@@ -121,6 +121,8 @@ def _cell(session: Session, cell: Cell) -> dict[str, Any]:
         "tree_share": cell.tree_share,
         "devices": list(cell.devices),
         "devices_busy": list(cell.devices_busy),
+        "devices_shared": list(cell.devices_shared),
+        "device_shares": cell.device_shares,
     }
 
 

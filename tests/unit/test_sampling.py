@@ -1197,20 +1197,19 @@ class Meter:
         return CpuTimes(2 * t_s, 4 * t_s, 4 * t_s)
 
 
-def test_share_and_utilisation_at_most_once_a_second() -> None:
+def test_utilisation_is_read_once_a_second_and_the_share_when_a_cell_ends() -> None:
     bench = Bench(counter())
     meter = Meter(bench.clock)
     bench.sampler._meter = meter
     bench.cell(1, 1.0, 6.0)
     bench.cell(2, 7.0, 7.3)
     session = bench.session()
-    assert session.cell(1).tree_share is None or session.cell(1).tree_share == 0.5
+    assert session.cell(1).tree_share == 0.5
     assert session.cell(2).tree_share is None, "too short to tell"
     shown = {e.cpu_utilisation for e in bench.events if isinstance(e, PowerSampled)}
     assert shown <= {None, 0.5}
     assert 0.5 in shown
-    gaps = [later - earlier for earlier, later in zip(meter.reads, meter.reads[1:], strict=False)]
-    assert min(gaps) >= NS
+    assert len(meter.reads) <= 1 + session.duration_s + 1, "one a second, and one at a long end"
 
 
 def test_recorders_that_die_one_after_the_other_lose_nothing() -> None:

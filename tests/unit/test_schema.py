@@ -120,6 +120,7 @@ EXAMPLES = [
     events.OverlapSeen(t=9.0, session="other", pid=1, notebook="other.ipynb"),
     events.CounterLost(t=9.0, counter="gpu-0", since=8.5, reason="lost", remedy="wait"),
     events.CounterRestored(t=9.5, counter="gpu-0", since=8.5, lost=True, offset_uj=-5),
+    events.CounterNoted(t=9.6, counter="gpu-0", note="the driver took 0.21 s", remedy="wait"),
     events.RecorderRestarted(t=10.0, since=9.9, reason="killed"),
     events.ClockAnchored(t=60.0, **STAMP, wall_s=1_767_323_105.5, suspended_s=3.25),
     events.JournalThinned(t=61.0, dropped=12, since=60.5, reason="the disk is full"),

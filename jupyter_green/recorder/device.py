@@ -1,0 +1,200 @@
+"""The energy of one device while the kernel's processes use it.
+
+A server may show eight devices of which the notebook uses one, from some cell on. A device's
+counter in the session therefore counts while a process of the kernel's tree has a context on it,
+and stands still otherwise. Whether that is so is looked at now and then; a stretch between two
+looks counts if the device was in use at either.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass, replace
+
+from jupyter_green.events import CounterInfo, DeviceState
+from jupyter_green.recorder.between import Curve, Placed, Point
+from jupyter_green.recorder.unwrap import Loss, Return, Track
+from jupyter_green.recorder.watching import MINE, OTHER, Failed, Seen, Stood, Ticked
+
+PATIENCE_NS = 1_500_000_000
+"""A boundary is completed without the ticks after it if they do not come for so long."""
+
+
+@dataclass(frozen=True)
+class Ledge:
+    """Where a device stood when a cell began or ended."""
+
+    uj: int
+    """Of the kernel's use so far."""
+    mine: float = 0.0
+    """Cumulative work of the kernel's processes on its multiprocessors, in arbitrary units ..."""
+    others: float = 0.0
+    """... and of other processes."""
+    strangers: int = 0
+    """Looks at which somebody else had a context on it."""
+
+    def is_used_since(self, earlier: Ledge) -> bool:
+        return self.uj > earlier.uj
+
+    def is_shared_since(self, earlier: Ledge) -> bool:
+        return self.strangers > earlier.strangers
+
+    def share_since(self, earlier: Ledge) -> float | None:
+        """Share of the work that was the kernel's; None where none was seen."""
+        mine, others = self.mine - earlier.mine, self.others - earlier.others
+        return round(mine / (mine + others), 4) if mine + others > 0 else None
+
+
+@dataclass(frozen=True)
+class _Use:
+    """The kernel's processes did or did not have a context on the device at ``t_ns``."""
+
+    t_ns: int
+    used: bool
+
+
+class DeviceTrack:
+    """What is known of one device: its energy, its use and its state."""
+
+    def __init__(self, info: CounterInfo, *, absolute: bool) -> None:
+        self.info = info
+        self.state: DeviceState | None = None
+        """As last seen."""
+        self._work = Ledge(0)
+        self._track = Track(info, absolute=absolute)
+        self._curve = Curve()
+        self._uses: deque[_Use] = deque()
+        """Looks that no boundary has passed yet, but for the first."""
+        self._counted_uj = 0.0
+        """Of the stretches of use that are over."""
+        self._begin_uj: float | None = None
+        """What the device's own counter held when the stretch of use that still lasts began."""
+
+    @property
+    def changes(self) -> list[Loss | Return]:
+        """What happened to the counter, for the recorder to take away."""
+        return self._track.changes
+
+    @property
+    def loss(self) -> Loss | None:
+        return self._track.loss
+
+    def resume(self, t_ns: int, counted_uj: int) -> None:
+        """Go on where an earlier recorder stopped; what was used meanwhile is unknown."""
+        self._counted_uj = counted_uj
+        if counted_uj:
+            self._track.fail(t_ns, "nobody watched the device while the recorder was restarted")
+
+    # --- what the watcher saw ---
+
+    def take(self, message: Ticked | Stood | Failed | Seen) -> None:
+        """Take in one message of the device's watcher."""
+        match message:
+            case Ticked():
+                self._point(message.tick.t_ns, message.raw_uj, message.tick.within_ns)
+            case Stood():
+                self._point(message.t_ns, message.raw_uj, None)
+            case Failed():
+                self._track.fail(message.t_ns, message.problem.reason, message.problem.remedy)
+            case Seen():
+                self._see(message)
+
+    def _point(self, t_ns: int, raw_uj: int, within_ns: int | None) -> None:
+        restarts = len(self._track.changes)
+        uj = self._track.take(t_ns, raw_uj)
+        if any(isinstance(c, Return) and c.lost for c in self._track.changes[restarts:]):
+            self._curve.clear()
+        if uj is not None and within_ns is not None:
+            self._curve.add(Point(t_ns, within_ns, uj))
+
+    def _see(self, seen: Seen) -> None:
+        self.state = seen.state
+        if not self._uses or seen.t_ns > self._uses[-1].t_ns:
+            self._uses.append(_Use(seen.t_ns, seen.used))
+        mine = others = 0.0
+        strangers = 0
+        for process in seen.state.processes or ():
+            if process.whose == MINE:
+                mine += process.utilisation or 0.0
+            elif process.whose == OTHER:
+                others += process.utilisation or 0.0
+                strangers += 1
+        work = self._work
+        self._work = Ledge(
+            0, work.mine + mine, work.others + others, work.strangers + (strangers > 0)
+        )
+
+    # --- what the recorder asks ---
+
+    @property
+    def used(self) -> bool:
+        """The kernel's processes had a context on it when it was last looked at."""
+        return bool(self._uses) and self._uses[-1].used
+
+    def ledge(self, uj: int | None) -> Ledge:
+        """Where the device stands, at a stamp that says ``uj`` of it."""
+        return replace(self._work, uj=uj or 0)
+
+    def forget(self, t_ns: int, reason: str) -> None:
+        """The time since the last reading is no measurement (a suspend): a marked hole."""
+        self._track.forget(t_ns, reason)
+        self._curve.clear()
+
+    def change(self, t_ns: int) -> None:
+        """Something began or ended."""
+        self._curve.change(t_ns)
+
+    def is_complete(self, t_ns: int, now_ns: int, *, boundary: bool) -> bool:
+        """Nothing more will be learnt about ``t_ns``, or not in time.
+
+        At a boundary somebody looks who uses the device; that look has to be in.
+        """
+        if self._track.loss is not None or now_ns - t_ns > PATIENCE_NS:
+            return True
+        if boundary and (not self._uses or self._uses[-1].t_ns < t_ns):
+            return False
+        return not self._is_used_at(t_ns) or self._curve.is_complete(t_ns)
+
+    def place(self, t_ns: int) -> Placed | None:
+        """Microjoules of use up to ``t_ns``; boundaries are asked for in the order of time."""
+        self._pass_looks(t_ns)
+        if not self._is_used_at(t_ns):
+            return Placed(self._counted_uj + self._lasting_uj(), 0.0)
+        if self._track.loss is not None and t_ns > self._track.loss.since_ns:
+            return None
+        placed, begin_uj = self._curve.place(t_ns), self._begin()
+        if placed is None or begin_uj is None:
+            return None
+        return Placed(self._counted_uj + max(0.0, placed.uj - begin_uj), placed.error_uj)
+
+    # --- stretches of use ---
+
+    def _is_used_at(self, t_ns: int) -> bool:
+        """By the looks before and after it. The first look passed is never after it."""
+        for index, use in enumerate(self._uses):
+            if use.t_ns > t_ns:
+                return use.used or (index > 0 and self._uses[index - 1].used)
+        return self.used
+
+    def _pass_looks(self, t_ns: int) -> None:
+        """Settle the stretches between looks that lie before ``t_ns``."""
+        while len(self._uses) > 1 and self._uses[1].t_ns <= t_ns:
+            if self._uses[0].used or self._uses[1].used:
+                self._begin_uj = self._begin()
+            else:
+                self._counted_uj += self._lasting_uj()
+                self._begin_uj = None
+            self._uses.popleft()
+
+    def _begin(self) -> float | None:
+        """What the counter held when the present stretch of use began."""
+        if self._begin_uj is not None or not self._uses:
+            return self._begin_uj
+        return self._curve.at_or_first_after(self._uses[0].t_ns)
+
+    def _lasting_uj(self) -> float:
+        """Of the stretch of use that ended with the last look passed."""
+        if self._begin_uj is None:
+            return 0.0
+        end_uj = self._curve.at_or_first_after(self._uses[0].t_ns)
+        return max(0.0, end_uj - self._begin_uj) if end_uj is not None else 0.0
