@@ -183,6 +183,9 @@ class Hooks:
         if self._tracker.closed or (options.quiet and options.output is None):
             return
         number = running.run.number
+        if options.output is None and hasattr(self._shell, "kernel"):
+            display.show_cell(self._tracker, number)
+            return
         result = display.cell_result(self._tracker, number)
         if result is None:
             if not options.quiet:

@@ -91,9 +91,9 @@ class Curve:
         self._points.clear()
 
     @property
-    def newest_ns(self) -> int:
-        """Time of the newest tick; 0: there is none."""
-        return self._points[-1].t_ns if self._points else 0
+    def newest(self) -> Point | None:
+        """The newest tick."""
+        return self._points[-1] if self._points else None
 
     def is_complete(self, t_ns: int) -> bool:
         """Nothing more will be learnt about the energy at ``t_ns``."""

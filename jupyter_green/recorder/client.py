@@ -162,8 +162,11 @@ class Client:
 
     # --- questions ---
 
-    def catch_up(self, timeout_s: float) -> wire.CaughtUp | None:
-        """Wait until the journal holds every mark so far; None if no answer came in time."""
+    def catch_up(self, timeout_s: float, *, soon: bool = False) -> wire.CaughtUp | None:
+        """Wait until the journal holds every mark so far; None if no answer came in time.
+
+        ``soon``: do not wait for the next ticks of devices; marks that do come provisionally.
+        """
         with self._lock:
             if self._closed:
                 return None
@@ -171,14 +174,14 @@ class Client:
             if inline is not None:
                 inline.complete()
         # The wait for the disk is outside the lock: marks go on.
-        return inline.settle(timeout_s) if inline is not None else self._ask(timeout_s)
+        return inline.settle(timeout_s) if inline is not None else self._ask(timeout_s, soon)
 
-    def _ask(self, timeout_s: float) -> wire.CaughtUp | None:
+    def _ask(self, timeout_s: float, soon: bool) -> wire.CaughtUp | None:
         with self._lock:
             self._requests += 1
             request = self._requests
             self._pending.add(request)
-            self._send(wire.encode(wire.CatchUp(request)))
+            self._send(wire.encode(wire.CatchUp(request, soon)))
         try:
             return self._await(request, timeout_s)
         finally:

@@ -9,6 +9,7 @@ looks counts if the device was in use at either.
 from __future__ import annotations
 
 from collections import deque
+from copy import copy
 from dataclasses import dataclass, replace
 
 from jupyter_green.events import CounterInfo, DeviceState
@@ -18,6 +19,32 @@ from jupyter_green.recorder.watching import MINE, OTHER, Failed, Seen, Stood, Ti
 
 PATIENCE_NS = 1_500_000_000
 """A boundary is completed without the ticks after it if they do not come for so long."""
+CHECKED_S = 60.0
+"""Power readings are averages of up to a second: over a shorter cell they tell nothing ..."""
+DOUBT = 0.1
+"""... and over a longer one they should agree with the counter to this share."""
+CHECK_STEP_NS = 3_000_000_000
+
+
+@dataclass(frozen=True)
+class Check:
+    """The energy of the same stretches, by the counter and by the power readings. Cumulative."""
+
+    seconds: float = 0.0
+    counter_uj: float = 0.0
+    power_uj: float = 0.0
+
+    def doubt_since(self, earlier: Check) -> str:
+        """In words; empty where they agree, or the stretch is too short to tell."""
+        counter_uj = self.counter_uj - earlier.counter_uj
+        power_uj = self.power_uj - earlier.power_uj
+        if self.seconds - earlier.seconds < CHECKED_S or counter_uj <= 0:
+            return ""
+        apart = power_uj / counter_uj - 1
+        if abs(apart) <= DOUBT:
+            return ""
+        more = "more" if apart > 0 else "less"
+        return f"its power readings add up to {abs(apart):.0%} {more} than its counter says"
 
 
 @dataclass(frozen=True)
@@ -32,6 +59,11 @@ class Ledge:
     """... and of other processes."""
     strangers: int = 0
     """Looks at which somebody else had a context on it."""
+    check: Check = Check()
+
+    def doubt_since(self, earlier: Ledge) -> str:
+        """By how much the counter and the power readings disagree, if it is much."""
+        return self.check.doubt_since(earlier.check)
 
     def is_used_since(self, earlier: Ledge) -> bool:
         return self.uj > earlier.uj
@@ -61,6 +93,8 @@ class DeviceTrack:
         self.state: DeviceState | None = None
         """As last seen."""
         self._work = Ledge(0)
+        self._checked: Point | None = None
+        """The tick up to which power readings were added up beside the counter."""
         self._track = Track(info, absolute=absolute)
         self._curve = Curve()
         self._uses: deque[_Use] = deque()
@@ -108,6 +142,7 @@ class DeviceTrack:
             self._curve.add(Point(t_ns, within_ns, uj))
 
     def _see(self, seen: Seen) -> None:
+        self._check(seen)
         self.state = seen.state
         if not self._uses or seen.t_ns > self._uses[-1].t_ns:
             self._uses.append(_Use(seen.t_ns, seen.used))
@@ -120,9 +155,28 @@ class DeviceTrack:
                 others += process.utilisation or 0.0
                 strangers += 1
         work = self._work
-        self._work = Ledge(
-            0, work.mine + mine, work.others + others, work.strangers + (strangers > 0)
+        self._work = replace(
+            work,
+            mine=work.mine + mine,
+            others=work.others + others,
+            strangers=work.strangers + (strangers > 0),
         )
+
+    def _check(self, seen: Seen) -> None:
+        """Add up the power readings beside the counter."""
+        before_w = self.state.power_w if self.state is not None else None
+        before, self._checked = self._checked, self._curve.newest
+        newest, power_w, work = self._checked, seen.state.power_w, self._work
+        if before is None or newest is None or before_w is None or power_w is None:
+            return
+        step_ns = newest.t_ns - before.t_ns
+        if self.info.provenance == "measured" and 0 < step_ns <= CHECK_STEP_NS:
+            check = Check(
+                work.check.seconds + step_ns / 1e9,
+                work.check.counter_uj + newest.uj - before.uj,
+                work.check.power_uj + (before_w + power_w) / 2 * step_ns / 1e3,
+            )
+            self._work = replace(work, check=check)
 
     # --- what the recorder asks ---
 
@@ -144,16 +198,26 @@ class DeviceTrack:
         """Something began or ended."""
         self._curve.change(t_ns)
 
-    def is_complete(self, t_ns: int, now_ns: int, *, boundary: bool) -> bool:
-        """Nothing more will be learnt about ``t_ns``, or not in time.
-
-        At a boundary somebody looks who uses the device; that look has to be in.
-        """
-        if self._track.loss is not None or now_ns - t_ns > PATIENCE_NS:
+    def is_looked_at(self, t_ns: int, now_ns: int) -> bool:
+        """Somebody has looked who uses it since a boundary, or will not in time."""
+        if self._is_given_up(t_ns, now_ns):
             return True
-        if boundary and (not self._uses or self._uses[-1].t_ns < t_ns):
-            return False
-        return not self._is_used_at(t_ns) or self._curve.is_complete(t_ns)
+        return bool(self._uses) and self._uses[-1].t_ns >= t_ns
+
+    def is_complete(self, t_ns: int, now_ns: int) -> bool:
+        """The ticks after ``t_ns`` are known, or not needed, or do not come in time."""
+        if self._is_given_up(t_ns, now_ns) or not self._is_used_at(t_ns):
+            return True
+        return self._curve.is_complete(t_ns)
+
+    def _is_given_up(self, t_ns: int, now_ns: int) -> bool:
+        return self._track.loss is not None or now_ns - t_ns > PATIENCE_NS
+
+    def fork(self) -> DeviceTrack:
+        """One that can be asked without a trace in this one. It is for asking only."""
+        twin = copy(self)
+        twin._uses = self._uses.copy()
+        return twin
 
     def place(self, t_ns: int) -> Placed | None:
         """Microjoules of use up to ``t_ns``; boundaries are asked for in the order of time."""

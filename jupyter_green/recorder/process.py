@@ -20,10 +20,12 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from queue import Empty, SimpleQueue
+from typing import NamedTuple
 
 import msgspec
 
 from jupyter_green.clock import Clock, SystemClock
+from jupyter_green.events import AnyEvent
 from jupyter_green.processes import is_alive
 from jupyter_green.recorder import watching, wire
 from jupyter_green.recorder.attribution import CpuMeter, ProcessTree
@@ -57,6 +59,14 @@ class Closed:
 
 Message = bytes | type[Gone] | type[Closed] | watching.Message
 Inbox = SimpleQueue[Message]
+
+
+class Question(NamedTuple):
+    """The kernel waits for the marks up to one."""
+
+    mark: int
+    request: int
+    soon: bool
 
 
 class Replies:
@@ -101,7 +111,7 @@ class Recorder:
             Path(hello.settings.data_dir), hello.session, hello.kernel_pid, hello.notebook
         )
         self._looked_s = 0.0
-        self._questions: deque[tuple[int, int]] = deque()
+        self._questions: deque[Question] = deque()
         self._settings = hello.settings
         detection = detect(hello.settings, devices=True)
         self._watches = self._watch(detection.devices, hello, clock)
@@ -186,20 +196,26 @@ class Recorder:
         if isinstance(message, wire.Mark):
             self._sampler.on_mark(message)
         elif isinstance(message, wire.CatchUp):
-            self._questions.append((self._sampler.marks, message.request))
+            self._questions.append(Question(self._sampler.marks, message.request, message.soon))
         elif isinstance(message, wire.Visible):
             for watch in self._watches:
                 watch.show(message.devices)
 
     def _answer_questions(self) -> None:
-        """Answer those whose marks are all complete."""
-        while self._questions and self._questions[0][0] <= self._sampler.finished:
-            self._answer(self._questions.popleft()[1])
+        """Answer those whose marks are all complete, or complete enough for who asks."""
+        for question in list(self._questions):
+            provisional: list[AnyEvent] | None = []
+            if question.mark > self._sampler.finished:
+                provisional = self._sampler.provisional(question.mark) if question.soon else None
+            if provisional is not None:
+                self._questions.remove(question)
+                self._answer(question.request, provisional)
 
-    def _answer(self, request: int) -> None:
+    def _answer(self, request: int, provisional: list[AnyEvent]) -> None:
         self._sampler.flush(2**63)
         unwritten = self._journal.settle(SETTLE_S)
-        answer = wire.CaughtUp(request, unwritten, self._journal.problem if unwritten else "")
+        problem = self._journal.problem if unwritten else ""
+        answer = wire.CaughtUp(request, unwritten, problem, provisional)
         self._replies.send(answer, patience_s=1.0)
 
     def _look_around(self) -> None:

@@ -10,14 +10,14 @@ from __future__ import annotations
 import heapq
 from bisect import insort
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
 from itertools import count
-from typing import Protocol
+from typing import Protocol, cast
 
 from msgspec import structs
 
 from jupyter_green.clock import Clock
 from jupyter_green.events import (
+    AnyEvent,
     CellFinished,
     CellStarted,
     ClockAnchored,
@@ -36,7 +36,8 @@ from jupyter_green.events import (
     TrackingResumed,
 )
 from jupyter_green.recorder.attribution import CpuTimes
-from jupyter_green.recorder.device import PATIENCE_NS, DeviceTrack, Ledge
+from jupyter_green.recorder.completing import BOUNDARIES, Completer, Unfinished
+from jupyter_green.recorder.device import PATIENCE_NS, DeviceTrack
 from jupyter_green.recorder.unwrap import NS_PER_S, Loss, Return, Track
 from jupyter_green.recorder.watching import Message, Noted
 from jupyter_green.recorder.wire import Mark
@@ -53,26 +54,9 @@ SUSPEND_S = 1.0
 """The clocks of monotonic and of real time drift; a suspend is longer than this."""
 SETTLE_S = 0.05
 """A sample this old can be written: a mark taken before it would be here by now."""
-OVERDUE_NS = 100_000_000
 TRUSTED_LINE_S = 0.25
 """A counter that was not read at a boundary is placed on the straight line between two
 readings, if these are no farther apart than this from it."""
-
-
-BOUNDARIES = (CellStarted, CellFinished, SpanStarted, SpanFinished, TrackingPaused, TrackingResumed)
-"""Power may change at these; other marks only tell a moment."""
-
-
-@dataclass(frozen=True)
-class Unfinished:
-    """A stamp that waits for the readings just after it."""
-
-    t_ns: int
-    event: Stamped
-    late_ns: dict[str, int]
-    """By counter: how far from the boundary it was read."""
-    placed: bool = True
-    """Its own counters wait for readings after it: a boundary's do, a sample's do not."""
 
 
 class Meter(Protocol):
@@ -118,8 +102,6 @@ class Sampler:
             for device in detection.devices
             for info in device.counters
         }
-        self._ledges: dict[int, dict[str, Ledge]] = {}
-        """By cell: what was known of each device when it began."""
         self._closing = False
         self._tracks = {
             info.name: Track(info, absolute=source.absolute)
@@ -129,6 +111,7 @@ class Sampler:
         self._source_of = {
             info.name: source for source in detection.sources for info in source.counters
         }
+        self._completer = Completer(self._tracks, self._devices)
         self._every_track: dict[str, Track | DeviceTrack] = {**self._tracks, **self._devices}
         self._open_cells: dict[int, CellStarted] = {}
         self._open_spans: dict[int, SpanStarted] = {}
@@ -215,83 +198,33 @@ class Sampler:
 
     def _finish(self, *, force: bool = False) -> None:
         """Complete the stamps that have the readings after them."""
-        done = 0
+        done, now_ns = 0, self._clock.now_ns()
         for first in self._unfinished:
-            if not force and not self._is_complete(first):
+            if not force and not self._completer.is_complete(first, now_ns):
                 break
             done += 1
-            self._put(first.t_ns, self._completed(first))
+            self._put(first.t_ns, self._completer.completed(first))
             self.finished = first.event.n or self.finished
         if done:
             last_ns = self._unfinished[done - 1].t_ns
             del self._unfinished[:done]
             self.flush(last_ns)
+            for note in self._completer.notes:
+                self._put(now_ns, structs.replace(note, t=self._t(now_ns)))
+            self._completer.notes.clear()
 
-    def _is_complete(self, unfinished: Unfinished) -> bool:
-        """The counters have been read long enough after it, or will not be in time."""
+    def provisional(self, mark: int) -> list[AnyEvent] | None:
+        """What waits for no more than ticks of devices, up to a mark, as far as it is known now.
+
+        None: it waits for other things as well. Nothing is changed by asking.
+        """
         now_ns = self._clock.now_ns()
-        if unfinished.placed:
-            newest_ns = min((track.newest_ns for track in self._bounded()), default=2**63)
-            due_ns = unfinished.t_ns + self._look_ns()
-            # A counter that cannot be read must not hold up the others for ever.
-            if newest_ns < due_ns and now_ns < due_ns + OVERDUE_NS:
-                return False
-        boundary = isinstance(unfinished.event, BOUNDARIES)
-        return all(
-            device.is_complete(unfinished.t_ns, now_ns, boundary=boundary)
-            for device in self._devices.values()
-        )
-
-    def _look_ns(self) -> int:
-        return max((track.look_ahead_ns for track in self._bounded()), default=0)
-
-    def _completed(self, unfinished: Unfinished) -> Stamped:
-        """With the devices' energy, the bounds, and who used the devices."""
-        event = unfinished.event
-        error_uj = self._errors(unfinished)
-        uj = dict(event.uj)
-        for name, track in self._devices.items():
-            placed = track.place(unfinished.t_ns)
-            if placed is not None:
-                uj[name] = round(placed.uj)
-                error_uj[name] = (round(placed.error_uj),) * 2
-        if isinstance(event, CellStarted) and self._devices:
-            self._ledges[event.number] = self._on_ledge(uj)
-        elif isinstance(event, CellFinished) and self._devices:
-            event = self._with_devices(event, uj)
-        return structs.replace(event, uj=uj, error_uj=error_uj)
-
-    def _on_ledge(self, uj: dict[str, int]) -> dict[str, Ledge]:
-        return {name: track.ledge(uj.get(name)) for name, track in self._devices.items()}
-
-    def _with_devices(self, event: CellFinished, uj: dict[str, int]) -> CellFinished:
-        """What the cell used, and what it shared."""
-        began, ended = self._ledges.pop(event.number, {}), self._on_ledge(uj)
-        used = [name for name, ledge in began.items() if ended[name].is_used_since(ledge)]
-        shared = [name for name in used if ended[name].is_shared_since(began[name])]
-        shares = {name: ended[name].share_since(began[name]) for name in shared}
-        return structs.replace(
-            event,
-            devices=used,
-            devices_shared=shared,
-            device_shares={name: share for name, share in shares.items() if share is not None},
-        )
-
-    def _bounded(self) -> list[Track]:
-        """The tracks that can be read now."""
-        return [track for track in self._tracks.values() if track.loss is None]
-
-    def _errors(self, boundary: Unfinished) -> dict[str, tuple[int, int]]:
-        """How far each reading may lag: one update, and the time by which it was off."""
-        error_uj = {}
-        for name, late_ns in boundary.late_ns.items():
-            track = self._tracks[name]
-            power_w = track.power_w(boundary.t_ns)
-            if power_w is not None:
-                lag_s = track.info.resolution_s + late_ns / NS_PER_S
-                least, most = (max(track.info.quantum_uj, w * lag_s * 1e6) for w in power_w)
-                error_uj[name] = (round(least), round(most))
-        return error_uj
+        last = max((i for i, one in enumerate(self._unfinished) if one.event.n == mark), default=-1)
+        waiting = self._unfinished[: last + 1]
+        if not all(self._completer.is_known_but_for_ticks(one, now_ns) for one in waiting):
+            return None
+        completer = self._completer.fork()
+        return [cast(AnyEvent, completer.completed(one)) for one in waiting]
 
     def _understood(self, event: Stamped, t_ns: int) -> Stamped:
         """Follow what the event says about the session; add what only the recorder knows."""
@@ -356,7 +289,7 @@ class Sampler:
             return
         sampled = self.sample_if_due()
         now_ns = self._clock.now_ns()
-        if not sampled and self._awaits_readings() and now_ns >= self._completion_ns():
+        if not sampled and self._is_due(now_ns):
             self._sample(now_ns)
         self._finish()
         self.flush(now_ns - round(SETTLE_S * NS_PER_S))
@@ -374,26 +307,21 @@ class Sampler:
         self._next_sample_ns = now_ns + round(interval_s * NS_PER_S)
         return True
 
-    def _awaits_readings(self) -> bool:
-        """The oldest stamp lacks readings of counters that are read here."""
-        if not self._unfinished or not self._unfinished[0].placed:
+    def _is_due(self, now_ns: int) -> bool:
+        """The oldest stamp lacks readings, and it is time to take them."""
+        if not self._unfinished or not self._completer.awaits_readings(self._unfinished[0]):
             return False
-        newest_ns = min((track.newest_ns for track in self._bounded()), default=2**63)
-        return newest_ns < self._completion_ns()
-
-    def _completion_ns(self) -> int:
-        """When the oldest stamp can be completed, but for the devices."""
-        return self._unfinished[0].t_ns + self._look_ns()
+        return now_ns >= self._completer.due_ns(self._unfinished[0])
 
     def due_s(self) -> float:
         """Seconds until :meth:`on_time` has something to do; what is seen of devices comes by
         itself."""
         due_ns = self._next_sample_ns
-        if self._awaits_readings():
-            due_ns = min(due_ns, self._completion_ns())
-        elif self._unfinished:
-            patience_ns = PATIENCE_NS if self._devices else 0
-            due_ns = min(due_ns, self._unfinished[0].t_ns + patience_ns)
+        if self._unfinished:
+            first = self._unfinished[0]
+            waits_here = not self._devices or self._completer.awaits_readings(first)
+            by_ns = self._completer.due_ns(first) if waits_here else first.t_ns + PATIENCE_NS
+            due_ns = min(due_ns, by_ns)
         return max(0.0, (due_ns - self._clock.now_ns()) / NS_PER_S)
 
     def on_death(self) -> None:

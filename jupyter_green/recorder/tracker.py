@@ -63,6 +63,8 @@ from jupyter_green.sources.detect import detect
 
 ANSWER_S = 2.0
 """A display waits at most so long for the recorder."""
+GLIMPSED = 1000
+"""A glimpse copies what is known of every cell, which is not worth it with more than these."""
 STARTING_S = 5.0
 """The first answer may have to wait for the recorder's start on a busy machine."""
 
@@ -353,20 +355,33 @@ class Tracker:
         Raises:
             RecorderError: the recorder has not answered, and nothing is known yet.
         """
+        return self._session(timeout_s, soon=False)[0]
+
+    def glimpse(self) -> tuple[Session, bool]:
+        """The session up to now without waiting for the next ticks of devices, and whether it is
+        provisional for the lack of them.
+
+        Raises:
+            RecorderError: as of :meth:`session`.
+        """
+        return self._session(None, soon=self._cell_count < GLIMPSED)
+
+    def _session(self, timeout_s: float | None, *, soon: bool) -> tuple[Session, bool]:
         if self.disowned:
             raise RecorderError(
                 "this process was started or forked by the one that is measured: ask for the "
                 "session there"
             )
         patience_s = timeout_s or (ANSWER_S if self._answered else STARTING_S)
-        caught_up = self._client.catch_up(patience_s)
+        caught_up = self._client.catch_up(patience_s, soon=soon)
         self._answered = self._answered or caught_up is not None
         with self._lock:
             self._read_on()
             fold = self._fold
-            if caught_up is not None and caught_up.unwritten:
+            more = [*caught_up.unwritten, *caught_up.provisional] if caught_up is not None else []
+            if more:
                 fold = copy.deepcopy(self._fold)
-                for event in caught_up.unwritten:
+                for event in more:
                     fold.feed(event)
         if fold.header is None:
             raise RecorderError(
@@ -374,7 +389,8 @@ class Tracker:
                 + (f": {self._client.problem}" if self._client.problem else "")
             )
         session = fold.session()
-        return self._with_problems(session, caught_up.problem if caught_up else "")
+        provisional = caught_up is not None and bool(caught_up.provisional)
+        return self._with_problems(session, caught_up.problem if caught_up else ""), provisional
 
     def _with_problems(self, session: Session, disk: str) -> Session:
         more = [*self.problems, self._client.problem, disk]

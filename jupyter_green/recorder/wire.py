@@ -50,6 +50,8 @@ class CatchUp(Struct, frozen=True, tag="catch_up"):
     """Asks for an answer as soon as every mark before it is in the journal."""
 
     request: int
+    soon: bool = False
+    """Or as soon as these marks wait for nothing but the next ticks of devices."""
 
 
 class Visible(Struct, frozen=True, tag="visible"):
@@ -78,6 +80,8 @@ class CaughtUp(Struct, frozen=True, tag="caught_up"):
     """Events that the disk has not taken yet; they follow what is in the journal."""
     problem: str = ""
     """Why they are not written, in one sentence."""
+    provisional: list[AnyEvent] = []
+    """Marks that are known, but for the next ticks of devices; they follow all others."""
 
 
 class Failed(Struct, frozen=True, tag="failed"):
