@@ -19,6 +19,7 @@ from jupyter_green.cli.child import Child
 from jupyter_green.errors import JupyterGreenError, RecorderError
 from jupyter_green.events import Tags
 from jupyter_green.recorder import tracker as trackers
+from jupyter_green.recorder.names import first_line
 from jupyter_green.recorder.tracker import CellRun, Tracker
 from jupyter_green.report import text
 from jupyter_green.report.summary import describe
@@ -150,9 +151,9 @@ def _begin(
     if reason is not None:
         _say(f"jupyter green: this session will be lost: {reason}")
     try:
-        tracker = trackers.start("exec", settings)
-        tags = Tags(label=label or None)
-        return tracker, tracker.cell_started(shlex.join(command), None, tags, "main")
+        line = shlex.join(command)
+        tracker = trackers.start("exec", settings, title=first_line(line))
+        return tracker, tracker.cell_started(line, None, Tags(label=label or None), "main")
     except Exception as error:
         _say(f"jupyter green: not measured: {type(error).__name__}: {error}")
         return None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import os
-import tempfile
 import time
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -80,7 +79,10 @@ def prepare(
         Exit: there is no such file, no notebook in it, no such kernel, or not one of Python.
     """
     notebook = _read(path)
-    _check_writable(library.sessions_dir(settings.data_dir))
+    reason = library.why_unwritable(settings.data_dir)
+    if reason is not None:
+        # Sessions are lost where none can be written; better to know before hours of training.
+        raise usage(reason)
     name = kernel or _kernel_of(notebook, path)
     return Job(
         path=path.absolute(),
@@ -110,19 +112,6 @@ def _read(path: Path) -> nbformat.NotebookNode:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise usage(f"{path} is no notebook: {reason}") from error
     return notebook
-
-
-def _check_writable(directory: Path) -> None:
-    """Sessions are lost where none can be written; better to know before hours of training."""
-    try:
-        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-        with tempfile.TemporaryFile(dir=directory):
-            pass
-    except OSError as error:
-        raise usage(
-            f"no session can be written to {directory}: {error.strerror}. Make room there, or "
-            "set JupyterGreen.data_dir in jupyter_green_config.json"
-        ) from error
 
 
 def _kernel_of(notebook: nbformat.NotebookNode, path: Path) -> str:

@@ -11,6 +11,7 @@ from msgspec import structs
 from jupyter_green.carbon.tables import intensity_of
 from jupyter_green.doctor import checks, housekeeping, remedies, watch
 from jupyter_green.doctor.findings import Examination, SecondOpinion, Watched
+from jupyter_green.doctor.gpus import GpuWatch, wait_for
 from jupyter_green.doctor.second import compare, second_reader
 from jupyter_green.doctor.surroundings import look_around
 from jupyter_green.doctor.watch import Seen, Watch
@@ -53,7 +54,8 @@ def examine(
     here = look_around(settings, environ, root)
     started = housekeeping.try_recorder()
     detection = detect(settings, devices=True, environ=environ, root=root)
-    seen, opinion = _watch(settings, detection, watch_s, close_s)
+    seen, gpus, opinion = _watch(settings, detection, watch_s, close_s)
+    recorders = housekeeping.running_recorders(settings.data_dir)
     infos = {one.info.name: one.info for one in seen}
     power_w = {
         one.info.name: one.power_w for one in seen if one.info.counted and one.power_w is not None
@@ -68,12 +70,15 @@ def examine(
         counters=tuple(map(_watched, seen)),
         power_w=sum(power_w.values()) if power_w else None,
         bound_j=_bound_j(infos, power_w) if power_w else None,
+        gpus=tuple(one.told(recorders) for one in gpus),
+        gpus_counted=settings.gpus,
+        driver=next((one.driver for one in gpus if one.driver), here.gpus.driver),
         refused=detection.refused,
         recipes=remedies.recipes(
             here, detection.counters, detection.refused, housekeeping.own_settings_file()
         ),
         second_opinion=opinion,
-        recorders=housekeeping.running_recorders(settings.data_dir),
+        recorders=recorders,
         journal=housekeeping.journal_place(settings.data_dir),
         intensity=intensity,
         pricing=Pricing(
@@ -104,22 +109,26 @@ def _place(settings: Settings) -> tuple[Intensity | None, str]:
 
 def _watch(
     settings: Settings, detection: Detection, watch_s: float, close_s: float
-) -> tuple[list[Seen], SecondOpinion]:
+) -> tuple[list[Seen], list[GpuWatch], SecondOpinion]:
     """Watch every counter, and the same seconds with pyRAPL; then close all sources."""
     second, opinion = second_reader(detection.sources, settings.sysfs_root)
-    watches = [Watch(source) for source in (*detection.sources, *detection.devices)]
+    watches = [Watch(source) for source in detection.sources]
     beside = [Watch(second)] if second is not None else []
+    gpus = [GpuWatch(device) for device in detection.devices]
     try:
+        for one in gpus:
+            one.start(watch_s, close_s)
         watch.from_afar([*watches, *beside], watch_s)
         watch.from_close_by(watches, close_s)
+        wait_for(gpus)
     finally:
         detection.close()
         if second is not None:
             second.close()
-    seen = [one for each in watches for one in each.seen.values()]
-    for one in seen:
-        one.judge()
-    return seen, compare(seen, beside[0]) if beside else opinion
+    seen = [one for watched in (*watches, *gpus) for one in watched.seen.values()]
+    for each in seen:
+        each.judge()
+    return seen, gpus, compare(seen, beside[0]) if beside else opinion
 
 
 def _watched(seen: Seen) -> Watched:

@@ -57,11 +57,36 @@ class SecondOpinion(Struct, frozen=True, kw_only=True):
     remedy: str = ""
 
 
+class Gpu(Struct, frozen=True, kw_only=True):
+    """What is known of one GPU (or module) beside its counter."""
+
+    counter: str
+    name: str
+    instances: int = 0
+    """Into which MIG divides it."""
+    used_by: tuple[str, ...] = ()
+    """This user's notebooks (or sessions) whose processes have a context on it."""
+    others: int | None = None
+    """How many other processes have one; None: it cannot be known, see ``hidden``."""
+    hidden: str = ""
+    """Why the processes on it are not known."""
+    readings: int = 0
+    readings_w: float | None = None
+    """Mean of so many power readings while the counter was watched."""
+    difference: float | None = None
+    """The power readings above the counter's power, as a share of that."""
+    not_compared: str = ""
+    """Why there is no such difference."""
+    call_s: float | None = None
+    """Median seconds that one reading of the counter takes."""
+
+
 class RecorderCost(Struct, frozen=True, kw_only=True):
     """What one running recorder takes, on the average of its life."""
 
     session: str
     pid: int
+    kernel_pid: int
     notebook: str | None
     running_s: float
     cpu_s_per_min: float
@@ -133,6 +158,11 @@ class Examination(Struct, frozen=True, kw_only=True):
     """Of the counters in the total that could be read; None: there are none."""
     bound_j: float | None = None
     """The bound of the total of a cell of one second at this power."""
+    gpus: tuple[Gpu, ...] = ()
+    gpus_counted: str = "used"
+    """Which of them a session counts: JupyterGreen.gpus."""
+    driver: str = ""
+    """Version of NVIDIA's driver."""
     refused: tuple[Refusal, ...] = ()
     recipes: tuple[Recipe, ...] = ()
     second_opinion: SecondOpinion = SecondOpinion()

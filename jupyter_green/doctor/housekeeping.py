@@ -88,6 +88,7 @@ def _cost(present: Present) -> RecorderCost | None:
     return RecorderCost(
         session=present.session,
         pid=present.pid,
+        kernel_pid=present.kernel_pid,
         notebook=present.notebook,
         running_s=running_s,
         cpu_s_per_min=60 * (times.user + times.system) / running_s,

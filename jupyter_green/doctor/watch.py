@@ -7,7 +7,7 @@ are read once a second at most, and how often they move is looked for afterwards
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
 from statistics import median
 
@@ -18,14 +18,16 @@ from jupyter_green.sources.counter import Problem, Source
 
 SELDOM_S = 1.0
 STEP_NS = 250_000
-"""Between two dense readings: a quarter of the usual millisecond between two updates."""
+"""Between two dense readings: a quarter of the usual millisecond between two updates ..."""
+STEPS = 50
+"""... or so small a part of an update of those that move more seldom."""
 REST = 4
 """A slow source is left alone for so many times as long as its reading took."""
 ALWAYS = 0.9
 """A counter that moved at so many of the readings may move far more often than it was read."""
 
-_NS_PER_S = 1_000_000_000
-_now_ns = SystemClock().now_ns
+NS_PER_S = 1_000_000_000
+now_ns = SystemClock().now_ns
 
 
 class Seen:
@@ -48,14 +50,14 @@ class Seen:
         if self.problem is not None or self._first is None or self._last is None:
             return None
         (t0, v0), (t1, v1) = self._first, self._last
-        return (v1 - v0) * 1e-6 / ((t1 - t0) / _NS_PER_S) if t1 > t0 else None
+        return (v1 - v0) * 1e-6 / ((t1 - t0) / NS_PER_S) if t1 > t0 else None
 
     @property
     def duration_s(self) -> float:
         """The time that the power is the mean of."""
         if self._first is None or self._last is None:
             return 0.0
-        return (self._last[0] - self._first[0]) / _NS_PER_S
+        return (self._last[0] - self._first[0]) / NS_PER_S
 
     @property
     def moves(self) -> int:
@@ -73,7 +75,7 @@ class Seen:
         times = self._moved_ns
         if len(times) < 2:
             return None
-        return median(b - a for a, b in pairwise(times)) / _NS_PER_S
+        return median(b - a for a, b in pairwise(times)) / NS_PER_S
 
     def take(self, t_ns: int, raw_uj: int) -> None:
         """A reading from afar."""
@@ -117,10 +119,16 @@ class Watch:
         self.seen = {info.name: Seen(info, absolute=source.absolute) for info in source.counters}
         self.due_ns = 0
         """It is not read again from close by before this time."""
+        shortest_s = min((info.resolution_s for info in source.counters), default=0.0)
+        self._step_ns = max(STEP_NS, round(shortest_s * NS_PER_S / STEPS))
 
     def look(self) -> None:
         """Read it from afar."""
         t_ns, _, values = self._read()
+        self.take(t_ns, values)
+
+    def take(self, t_ns: int, values: Mapping[str, int]) -> None:
+        """Take in a reading from afar."""
         for name, seen in self.seen.items():
             if name in values:
                 seen.take(t_ns, values[name])
@@ -133,22 +141,26 @@ class Watch:
         for name, seen in self.seen.items():
             if name in values:
                 seen.take_close(t_ns, values[name])
-        self.due_ns = _now_ns() + max(STEP_NS, REST * took_ns)
+        self.due_ns = now_ns() + self.rest_ns(took_ns)
+
+    def rest_ns(self, took_ns: int) -> int:
+        """How long it is left alone after a dense reading that took so long."""
+        return max(self._step_ns, REST * took_ns)
 
     def _read(self) -> tuple[int, int, dict[str, int]]:
-        before_ns = _now_ns()
+        before_ns = now_ns()
         values = self.source.read(before_ns)
-        took_ns = _now_ns() - before_ns
+        took_ns = now_ns() - before_ns
         return before_ns + took_ns // 2, took_ns, values
 
 
 def from_afar(watches: Iterable[Watch], seconds: float) -> None:
     """Let all of them run for so long, and read them once a second at most."""
     watches = list(watches)
-    until_ns = _now_ns() + round(seconds * _NS_PER_S)
+    until_ns = now_ns() + round(seconds * NS_PER_S)
     for watch in watches:
         watch.look()
-    while (left_s := (until_ns - _now_ns()) / _NS_PER_S) > 0:
+    while (left_s := (until_ns - now_ns()) / NS_PER_S) > 0:
         time.sleep(min(SELDOM_S, left_s))
         for watch in watches:
             watch.look()
@@ -156,12 +168,12 @@ def from_afar(watches: Iterable[Watch], seconds: float) -> None:
 
 def from_close_by(watches: Sequence[Watch], seconds: float) -> None:
     """Read all of them for so long, as densely as each of them bears."""
-    now_ns = _now_ns()
-    until_ns = now_ns + round(seconds * _NS_PER_S)
+    now_ns = now_ns()
+    until_ns = now_ns + round(seconds * NS_PER_S)
     while watches and now_ns < until_ns:
         for watch in watches:
             if watch.due_ns <= now_ns:
                 watch.look_closely()
         next_ns = min(*(watch.due_ns for watch in watches), until_ns)
-        time.sleep(max(0, next_ns - _now_ns()) / _NS_PER_S)
-        now_ns = _now_ns()
+        time.sleep(max(0, next_ns - now_ns()) / NS_PER_S)
+        now_ns = now_ns()

@@ -85,6 +85,7 @@ class Tracker:
         front_end: ipykernel, ipython, script or exec.
         problems: what went wrong before (settings that could not be read), to be shown.
         session: the session's id; None: a new one.
+        title: what is measured, where it is not the notebook or script of this process.
         disowned: this process is a worker of one that is measured, and has no session.
     """
 
@@ -96,6 +97,7 @@ class Tracker:
         session: str | None = None,
         clock: Clock | None = None,
         disowned: bool = False,
+        title: str | None = None,
     ) -> None:
         self.settings = settings
         self.id = session or new_session_id()
@@ -116,9 +118,9 @@ class Tracker:
         """This process is a worker: the session belongs to its parent."""
         self.journal = journal_path(settings.data_dir, self.id)
         if not disowned:
-            self._begin(front_end)
+            self._begin(front_end, title or notebook_name())
 
-    def _begin(self, front_end: str) -> None:
+    def _begin(self, front_end: str, title: str | None) -> None:
         """Start the recorder, and tell it what is measured."""
         settings = self.settings
         start_ns = self._clock.now_ns()
@@ -131,7 +133,7 @@ class Tracker:
             start_ns,
             pid,
             started,
-            notebook_name(),
+            title and writable(title),
             visible_devices(),
         )
         self._client = Client(hello, detection, self._clock)
@@ -447,7 +449,10 @@ def latest() -> Tracker | None:
 
 
 def start(
-    front_end: str, settings: Settings | None = None, problems: tuple[str, ...] = ()
+    front_end: str,
+    settings: Settings | None = None,
+    problems: tuple[str, ...] = (),
+    title: str | None = None,
 ) -> Tracker:
     """The tracker of this process; a new session begins if there is none."""
     global _current  # noqa: PLW0603  (one session a process, as one kernel is one process)
@@ -462,7 +467,7 @@ def start(
             loaded = load_settings()
             settings, problems = loaded.settings, (*problems, *loaded.problems)
         session = os.environ.pop("JUPYTER_GREEN_SESSION", None)
-        _current = Tracker(settings, front_end, problems, session)
+        _current = Tracker(settings, front_end, problems, session, title=title)
         workers.claim(_current.id)
         atexit.register(stop)
         return _current

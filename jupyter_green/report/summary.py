@@ -29,7 +29,8 @@ Window = Cell | Span | OpenCell
 
 NAME_MAX = 60
 """Characters of a name in one line."""
-TOO_SHORT = "too short for its counters: %%energyit repeats it"
+TOO_SHORT = "too short for its counters"
+REPEAT = "%%energyit repeats it"
 
 
 def describe(session: Session, window: Window) -> str:
@@ -123,7 +124,8 @@ def _parts(session: Session, window: Window) -> list[str]:
     if isinstance(window, Cell):
         parts += shared_words(window)
     if energy.below_resolution:
-        parts.append(TOO_SHORT)
+        # A program that `exec` ran is repeated by whoever ran it.
+        parts.append(TOO_SHORT if session.front_end == "exec" else f"{TOO_SHORT}: {REPEAT}")
     else:
         parts += _figures(session, window, energy)
     parts.append(_co2_part(session, energy))

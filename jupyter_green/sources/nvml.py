@@ -509,3 +509,15 @@ def is_visible(visible: str | None, index: int, uuids: tuple[str, ...]) -> bool:
 def _text(name: str | bytes) -> str:
     """Older bindings return bytes."""
     return name.decode(errors="replace") if isinstance(name, bytes) else name
+
+
+def card_of(device: Device) -> Card | None:
+    """The card behind a device that was found here; None behind any other."""
+    return device._card if isinstance(device, _OneCounter) else None
+
+
+def driver_version(card: Card) -> str:
+    """Of the loaded driver, as ``580.95.05``; empty where it does not tell."""
+    with suppress(card.nvml.NVMLError):
+        return _text(card.nvml.nvmlSystemGetDriverVersion())
+    return ""

@@ -19,6 +19,7 @@ from typing import Any
 from jupyter_green.errors import MissingPackage
 from jupyter_green.events import CounterInfo, Refusal
 from jupyter_green.optional import require
+from jupyter_green.sources import rapl
 from jupyter_green.sources.counter import Problem
 
 NAME = "pyrapl"
@@ -247,7 +248,7 @@ def _in_words(error: Exception) -> Problem:
         return Problem(
             f"{error.filename} is readable by root only (mode 0400) since Linux 5.10, "
             "CVE-2020-8694",
-            f"sudo chmod a+r {error.filename}  # until reboot",
+            rapl.open_up(str(error.filename)),
         )
     if isinstance(error, OSError) and error.filename:
         return Problem(f"pyRAPL: {error.filename}: {error.strerror}")

@@ -210,7 +210,15 @@ def _problem(error: OSError, path: str) -> Problem:
 def _remedy(path: str) -> str:
     """The shell line that opens this zone and its likes, through the links of the class."""
     top, zone = path[: path.index(_CLASS) + len(_CLASS)], path[path.index(_CLASS) + len(_CLASS) :]
-    return f"sudo chmod a+r {shlex.quote(top)}{re.sub(r'(?::[0-9]+)+', ':*', zone)}  # until reboot"
+    return open_up(shlex.quote(top) + re.sub(r"(?::[0-9]+)+", ":*", zone))
+
+
+def open_up(files: str) -> str:
+    """The line that opens counters to everybody for now, and where to find the better one."""
+    return (
+        f"sudo chmod a+r {files}  # until reboot, for everybody; "
+        "`jupyter green doctor`: for good, for a group"
+    )
 
 
 # --- the zones of a machine ---------------------------------------------------------------

@@ -337,7 +337,8 @@ class TestPermission:
             assert "readable by root only (mode 0400) since Linux 5.10" in refusal.reason
             assert "CVE-2020-8694" in refusal.reason
             assert refusal.remedy == (
-                f"sudo chmod a+r {tree.sysfs}/class/powercap/intel-rapl:*/energy_uj  # until reboot"
+                f"sudo chmod a+r {tree.sysfs}/class/powercap/intel-rapl:*/energy_uj  "
+                "# until reboot, for everybody; `jupyter green doctor`: for good, for a group"
             )
 
     @pytest.mark.parametrize("nested_only", [False, True])
