@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
+from jupyter_green.doctor import gpu_checks
 from jupyter_green.doctor.findings import NOTE, OK, PROBLEM, Check, Examination, Watched
 from jupyter_green.doctor.surroundings import Surroundings
-from jupyter_green.events import Refusal
 from jupyter_green.units import format_duration, format_number, format_power, format_share
 
 SLOWER = 3.0
@@ -14,17 +14,6 @@ SLOWER = 3.0
 AGREE = 0.02
 """Two readers of one counter should differ by less."""
 LEAST_FREE_BYTES = 100_000_000
-NVML = "nvml"
-_GPU_DOMAINS = ("gpu", "module")
-_INTO_CONTAINER = (
-    "start the container with a GPU: docker run --gpus all (with the nvidia-container-toolkit on "
-    "the host), or in Kubernetes a limit of nvidia.com/gpu with NVIDIA's device plugin "
-    "(KubeSpawner.extra_resource_limits on a hub)"
-)
-_LIBRARY = (
-    "the driver's library libnvidia-ml.so.1 must be found; in a container it comes with "
-    "NVIDIA_DRIVER_CAPABILITIES=utility (compute,utility for CUDA as well)"
-)
 
 
 def checks(
@@ -44,7 +33,7 @@ def checks(
     return (
         *_counters(found),
         *_root_only(here),
-        _gpus(found, here),
+        *gpu_checks.checks(found, here),
         _second_opinion(found),
         _recorder(started),
         _recorder_cost(found),
@@ -97,38 +86,6 @@ def _root_only(here: Surroundings) -> Iterator[Check]:
         )
         remedy = "run `jupyter green doctor` as one of them; it says how to open the counters"
         yield Check(about="rapl", verdict=NOTE, text=text, remedy=remedy)
-
-
-def _gpus(found: Examination, here: Surroundings) -> Check:
-    read = [w for w in found.counters if w.counter.domain in _GPU_DOMAINS]
-    if read:
-        sources = ", ".join(sorted({w.counter.source for w in read}))
-        return _ok("NVIDIA", f"{len(read)} counters of GPUs are read through {sources}")
-    gpus = here.gpus
-    refusal = next((r for r in found.refused if r.source == NVML and not r.by_choice), None)
-    why = f": {refusal.reason}" if refusal else ""
-    if gpus.devices:
-        count = f"{len(gpus.devices)} GPU{'s' * (len(gpus.devices) > 1)}"
-        text = f"{count} ({_driver(here)}), of which no energy is read{why}"
-        return _note("NVIDIA", text, _remedy_of(refusal, _LIBRARY))
-    if gpus.driver:
-        text = f"{_driver(here)} is loaded, and this process sees no GPU{why}"
-        return _note("NVIDIA", text, _INTO_CONTAINER if found.container else _remedy_of(refusal))
-    if gpus.on_bus:
-        text = (
-            f"{gpus.on_bus} GPU{'s' * (gpus.on_bus > 1)} on the PCI bus, and no NVIDIA driver{why}"
-        )
-        remedy = "install NVIDIA's driver with the system's packages; then `nvidia-smi` shows them"
-        return _note("NVIDIA", text, _INTO_CONTAINER if found.container else remedy)
-    return _ok("NVIDIA", "no GPU of NVIDIA here: none on the PCI bus, no driver, no device file")
-
-
-def _driver(here: Surroundings) -> str:
-    return f"driver {here.gpus.driver}" if here.gpus.driver else "driver of unknown version"
-
-
-def _remedy_of(refusal: Refusal | None, otherwise: str = "") -> str:
-    return (refusal.remedy if refusal else "") or otherwise
 
 
 def _second_opinion(found: Examination) -> Check:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from statistics import fmean, median
 
 from jupyter_green.doctor.findings import Gpu, RecorderCost
@@ -76,9 +77,8 @@ class GpuWatch(Watch):
     def told(self, kernels: Sequence[RecorderCost]) -> Gpu:
         """What was seen, beside the counter itself."""
         card, seen = self._card, self.seen[self.info.name]
-        counter_w, why_not = seen.power_w, self._why_not_compared()
         readings_w = fmean(self._readings_w) if self._readings_w else None
-        compared = counter_w and readings_w is not None and not why_not
+        why_not = self._why_not_compared()
         used_by, others, hidden = _users(self._state, kernels)
         return Gpu(
             counter=self.info.name,
@@ -89,7 +89,7 @@ class GpuWatch(Watch):
             hidden=hidden,
             readings=len(self._readings_w),
             readings_w=readings_w,
-            difference=readings_w / counter_w - 1 if compared and readings_w else None,
+            difference=None if why_not else _difference(readings_w, seen.power_w),
             not_compared=why_not,
             call_s=median(self._calls_ns) / NS_PER_S if self._calls_ns else None,
         )
@@ -103,7 +103,7 @@ class GpuWatch(Watch):
         if seen.power_w is None:
             return "the counter could not be read"
         if len(self._readings_w) < LEAST_READINGS:
-            return f"{len(self._readings_w)} power readings are too few"
+            return f"too few power readings could be taken ({len(self._readings_w)})"
         if self._ends_ns > SHARP * seen.duration_s * NS_PER_S:
             return "when the counter moved was not seen exactly enough"
         return ""
@@ -136,10 +136,8 @@ class GpuWatch(Watch):
         began_ns = now_ns()
         self.look()
         if self._card is not None:
-            try:
+            with suppress(UnreadableCounter):  # the counter's own failure tells of it
                 self._readings_w.append(self._card.power_w())
-            except UnreadableCounter:
-                pass  # the counter's own failure tells of it
         return now_ns() - began_ns
 
     def _look_at_a_tick(self) -> None:
@@ -158,6 +156,10 @@ class GpuWatch(Watch):
         t_ns, took_ns, values = super()._read()
         self._calls_ns.append(took_ns)
         return t_ns, took_ns, values
+
+
+def _difference(other_w: float | None, of_w: float | None) -> float | None:
+    return other_w / of_w - 1 if other_w is not None and of_w else None
 
 
 def wait_for(watches: Iterable[GpuWatch]) -> None:

@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from jupyter_green.doctor.findings import Check, Examination, Recipe, Step, Watched
-from jupyter_green.events import Machine, Refusal
+from jupyter_green.events import CounterInfo, Machine, Refusal
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,
@@ -61,7 +61,7 @@ class Page:
         return cls(
             title=f"jupyter_green {clean(found.jupyter_green)} doctor",
             machine=_machine(found.machine),
-            rows=tuple(map(_row, found.counters)),
+            rows=tuple(_row(watched, found.gpus_counted) for watched in found.counters),
             total=_total(found),
             refused=tuple(_refused(found.refused)),
             unused=_unused(found.refused),
@@ -88,7 +88,7 @@ def _machine(machine: Machine) -> str:
 # --- what is measured ---------------------------------------------------------------------
 
 
-def _row(watched: Watched) -> Row:
+def _row(watched: Watched, gpus_counted: str) -> Row:
     info = watched.counter
     missing = watched.power_w is None
     cells = (
@@ -98,9 +98,15 @@ def _row(watched: Watched) -> Row:
         format_duration(info.resolution_s),
         "" if watched.step_uj is None else format_energy(watched.step_uj),
         "" if watched.bound_j is None else f"± {format_energy(watched.bound_j * UJ_PER_J)}",
-        "yes" if info.counted else "no",
+        _in_total(info, gpus_counted),
     )
     return Row(cells, " ".join(_detail(watched, missing)))
+
+
+def _in_total(info: CounterInfo, gpus_counted: str) -> str:
+    if not info.counted:
+        return "no"
+    return f"if {gpus_counted}" if info.scope == "device" else "yes"
 
 
 def _moves(watched: Watched) -> str:
@@ -118,7 +124,7 @@ def _detail(watched: Watched, missing: bool) -> Iterator[str]:
     yield f"{what}, {clean(info.provenance)}{band} by {clean(info.source)}."
     if info.assumption:
         yield f"Assumes {clean(info.assumption)}."
-    if info.accuracy:
+    if info.accuracy and not missing:
         yield f"The sensor's own error comes on top: {clean(info.accuracy)}."
     if missing or watched.problem:
         yield f"{clean(watched.problem)}."

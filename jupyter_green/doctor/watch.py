@@ -168,12 +168,12 @@ def from_afar(watches: Iterable[Watch], seconds: float) -> None:
 
 def from_close_by(watches: Sequence[Watch], seconds: float) -> None:
     """Read all of them for so long, as densely as each of them bears."""
-    now_ns = now_ns()
-    until_ns = now_ns + round(seconds * NS_PER_S)
-    while watches and now_ns < until_ns:
+    t_ns = now_ns()
+    until_ns = t_ns + round(seconds * NS_PER_S)
+    while watches and t_ns < until_ns:
         for watch in watches:
-            if watch.due_ns <= now_ns:
+            if watch.due_ns <= t_ns:
                 watch.look_closely()
         next_ns = min(*(watch.due_ns for watch in watches), until_ns)
         time.sleep(max(0, next_ns - now_ns()) / NS_PER_S)
-        now_ns = now_ns()
+        t_ns = now_ns()

@@ -18,10 +18,17 @@ from dataclasses import dataclass
 HISTORY = 256
 JOINT_NS = 5_000_000
 """Changes closer together than this count as one: a cell's end, and the next one's beginning."""
+LATE_NS = 2_000_000
+"""Power follows the beginning of a cell a little later: it is compiled first, and its first line
+runs. The side before a beginning knows nothing of that ..."""
+EARLY_NS = 500_000
+"""... and power may fall a little before an end, of which the side after it knows nothing."""
 POINTS_AFTER = 3
 """Ticks after a boundary that tell the power after it, and whether that is steady."""
 STRETCHES = 4
 """So far away a stretch still tells of the power around a boundary."""
+REACH = 12
+"""So many ticks on each side of a moment tell all about it."""
 STALE_NS = 2_500_000_000
 """Without a later tick, the last one is carried forward for so long."""
 UNSTEADY = 3.0
@@ -72,6 +79,8 @@ class Curve:
     def __init__(self) -> None:
         self._points: deque[Point] = deque(maxlen=HISTORY)
         self._changes: list[int] = []
+        self._begins: set[int] = set()
+        """The changes at which something began; at the others something ended."""
 
     def add(self, point: Point) -> None:
         """A tick; they come in the order of time."""
@@ -81,10 +90,13 @@ class Curve:
         oldest_ns = self._points[0].t_ns
         if self._changes and self._changes[0] < oldest_ns:
             del self._changes[: bisect_left(self._changes, oldest_ns)]
+            self._begins.intersection_update(self._changes)
 
-    def change(self, t_ns: int) -> None:
+    def change(self, t_ns: int, *, begins: bool) -> None:
         """Something began or ended at ``t_ns``: power before tells nothing of power after."""
         insort(self._changes, t_ns)
+        if begins:
+            self._begins.add(t_ns)
 
     def clear(self) -> None:
         """The counter restarted: nothing from before can be carried on."""
@@ -102,7 +114,7 @@ class Curve:
 
     def place(self, t_ns: int) -> Placed | None:
         """Cumulative microjoules at ``t_ns``; None where no tick is near it."""
-        points = [point for point in self._points if self._is_clear(point)]
+        points = self._near(t_ns)
         k = bisect_right(points, t_ns, key=_time) - 1
         if k < 0:
             return None
@@ -115,6 +127,12 @@ class Curve:
         if at_ns == t_ns and here > 0:
             return placed
         return _on_line(knots[here], knots[min(here + 1, len(knots) - 1)], t_ns)
+
+    def _near(self, t_ns: int) -> list[Point]:
+        """The ticks around a moment that no change makes doubtful."""
+        points = list(self._points)
+        k = bisect_right(points, t_ns, key=_time)
+        return [p for p in points[max(0, k - REACH) : k + REACH] if self._is_clear(p)]
 
     def at_or_first_after(self, t_ns: int) -> float | None:
         """Microjoules at ``t_ns``, or at the first tick there is; None without any."""
@@ -137,7 +155,7 @@ class Curve:
             forward = before if index == 0 else None
             backward = after if index == len(groups) - 1 else None
             for t_ns in group:
-                at = _at_change(t_ns, start, end, forward, backward)
+                at = self._at_change(t_ns, group, (start, forward), (end, backward))
                 if at is not None:
                     placed.append((t_ns, at))
         if len(groups) > 1 or before is None or after is None:
@@ -155,6 +173,35 @@ class Curve:
         after = [self._power(points, i, i + 1) for i in range(k + 1, k + 1 + STRETCHES)]
         known = [next((p for p in side if p is not None), None) for side in (before, after)]
         return abs(known[0] - known[1]) if known[0] is not None and known[1] is not None else 0.0
+
+    def _at_change(
+        self,
+        t_ns: int,
+        group: list[int],
+        before: tuple[Point, Stretch | None],
+        after: tuple[Point, Stretch | None],
+    ) -> Placed | None:
+        """The energy at one change, from the sides that are known; None if neither is.
+
+        A side knows its own power up to the first change of the group that comes its way; up to
+        where power really changed, the other one's is not known either.
+        """
+        sides = []
+        start, forward = before
+        if forward is not None:
+            away_ns = t_ns - start.t_ns
+            ends = any(change not in self._begins for change in group if change <= t_ns)
+            doubt_uj = forward.power * (t_ns - group[0] + (EARLY_NS if ends else 0))
+            error_uj = forward.error_uj(start, away_ns) + doubt_uj
+            sides.append(Placed(start.uj + forward.power * away_ns, error_uj))
+        end, backward = after
+        if backward is not None:
+            away_ns = end.t_ns - t_ns
+            begins = any(change in self._begins for change in group if change >= t_ns)
+            doubt_uj = backward.power * (group[-1] - t_ns + (LATE_NS if begins else 0))
+            error_uj = backward.error_uj(end, away_ns) + doubt_uj
+            sides.append(Placed(end.uj - backward.power * away_ns, error_uj))
+        return _agreed(sides, start, end) if sides else None
 
     def _between(self, start_ns: int, end_ns: int) -> list[int]:
         """The changes after one tick and up to another, each once."""
@@ -229,19 +276,8 @@ def _grouped(changes: list[int]) -> list[list[int]]:
     return groups
 
 
-def _at_change(
-    t_ns: int, start: Point, end: Point, before: Stretch | None, after: Stretch | None
-) -> Placed | None:
-    """The energy at one change, from the sides that are known; None if neither is."""
-    sides = []
-    if before is not None:
-        away_ns = t_ns - start.t_ns
-        sides.append(Placed(start.uj + before.power * away_ns, before.error_uj(start, away_ns)))
-    if after is not None:
-        away_ns = end.t_ns - t_ns
-        sides.append(Placed(end.uj - after.power * away_ns, after.error_uj(end, away_ns)))
-    if not sides:
-        return None
+def _agreed(sides: list[Placed], start: Point, end: Point) -> Placed:
+    """What the sides say together, within what the ticks allow."""
     best = min(sides, key=lambda side: side.error_uj)
     apart_uj = max(abs(side.uj - best.uj) - side.error_uj - best.error_uj for side in sides)
     doubt_uj = APART * apart_uj

@@ -30,6 +30,7 @@ OVERDUE_NS = 100_000_000
 
 BOUNDARIES = (CellStarted, CellFinished, SpanStarted, SpanFinished, TrackingPaused, TrackingResumed)
 """Power may change at these; other marks only tell a moment."""
+BEGINNINGS = (CellStarted, SpanStarted, TrackingResumed)
 
 
 @dataclass(frozen=True)

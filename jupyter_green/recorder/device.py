@@ -113,10 +113,13 @@ class DeviceTrack:
     def loss(self) -> Loss | None:
         return self._track.loss
 
-    def resume(self, t_ns: int, counted_uj: int) -> None:
-        """Go on where an earlier recorder stopped; what was used meanwhile is unknown."""
+    def resume(self, t_ns: int, counted_uj: int, *, lost: bool) -> None:
+        """Go on where an earlier recorder stopped; what was used meanwhile is unknown.
+
+        ``lost``: that one had lost the counter, and had said so.
+        """
         self._counted_uj = counted_uj
-        if counted_uj:
+        if counted_uj or lost:
             self._track.fail(t_ns, "nobody watched the device while the recorder was restarted")
 
     # --- what the watcher saw ---
@@ -194,9 +197,9 @@ class DeviceTrack:
         self._track.forget(t_ns, reason)
         self._curve.clear()
 
-    def change(self, t_ns: int) -> None:
+    def change(self, t_ns: int, *, begins: bool) -> None:
         """Something began or ended."""
-        self._curve.change(t_ns)
+        self._curve.change(t_ns, begins=begins)
 
     def is_looked_at(self, t_ns: int, now_ns: int) -> bool:
         """Somebody has looked who uses it since a boundary, or will not in time."""

@@ -36,7 +36,7 @@ from jupyter_green.events import (
     TrackingResumed,
 )
 from jupyter_green.recorder.attribution import CpuTimes
-from jupyter_green.recorder.completing import BOUNDARIES, Completer, Unfinished
+from jupyter_green.recorder.completing import BEGINNINGS, BOUNDARIES, Completer, Unfinished
 from jupyter_green.recorder.device import PATIENCE_NS, DeviceTrack
 from jupyter_green.recorder.unwrap import NS_PER_S, Loss, Return, Track
 from jupyter_green.recorder.watching import Message, Noted
@@ -136,7 +136,7 @@ class Sampler:
             if name in self._tracks:
                 self._tracks[name].resume(last_ns, uj, fold.offsets.get(name, 0))
             elif name in self._devices:
-                self._devices[name].resume(last_ns, uj)
+                self._devices[name].resume(last_ns, uj, lost=name in fold.lost)
             else:
                 self._put(
                     now_ns,
@@ -178,7 +178,7 @@ class Sampler:
         stamped = self._understood(structs.replace(event, uj=uj), mark.t_ns)
         self._wait(Unfinished(mark.t_ns, stamped, late_ns))
         if isinstance(event, BOUNDARIES):
-            self._tell_watchers(mark.t_ns)
+            self._tell_watchers(mark.t_ns, begins=isinstance(event, BEGINNINGS))
         if isinstance(event, SessionEnded):
             self._close()
             return
@@ -189,9 +189,9 @@ class Sampler:
     def _wait(self, unfinished: Unfinished) -> None:
         insort(self._unfinished, unfinished, key=lambda one: one.t_ns)
 
-    def _tell_watchers(self, t_ns: int) -> None:
+    def _tell_watchers(self, t_ns: int, *, begins: bool) -> None:
         for track in self._devices.values():
-            track.change(t_ns)
+            track.change(t_ns, begins=begins)
         for watching in self._watching:
             watching.run(self.running)
             watching.change(t_ns)
@@ -347,7 +347,7 @@ class Sampler:
         ends.append(SessionEnded(t=t, uj=uj, reason="kernel died"))
         for end in ends:
             self._wait(Unfinished(now_ns, end, late_ns))
-        self._tell_watchers(now_ns)
+        self._tell_watchers(now_ns, begins=False)
         self._close()
 
     def _close(self) -> None:

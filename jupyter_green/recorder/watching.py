@@ -33,6 +33,8 @@ INSIDE_PACE_NS = 300 * MS
 IDLE_PACE_NS = 1_000 * MS
 NEAR_NS = 2_000 * MS
 AWAKE_NS = 60_000 * MS
+LEAST_HEED_NS = 20 * MS
+"""Where things begin and end in quick succession, not each of them is worth a look."""
 LEARNT_FROM = 15
 """Ticks that are watched one by one at first, to learn the counter's rhythm."""
 POWER_PACE_NS = 50 * MS
@@ -145,6 +147,7 @@ class Watcher:
         self._pace_ns = IDLE_PACE_NS
         self._changes: deque[int] = deque()
         """Times that the recorder's thread has told of, and this one has not heeded."""
+        self._heeded_ns = 0
         self._changed_ns = clock.now_ns()
         self._points_wanted = LEARNT_FROM
         self._learnt = False
@@ -162,8 +165,7 @@ class Watcher:
     def _rhythm_of(self) -> Ticks | EveryLook:
         if self.info.provenance == "measured":
             return Ticks()
-        lag_ns = round(self.info.resolution_s * 1e9 / 2)
-        return EveryLook(lag_ns, lag_ns)
+        return EveryLook(round(self._device.lag_s * 1e9), round(self.info.resolution_s * 1e9 / 2))
 
     # --- from the recorder's thread ---
 
@@ -176,7 +178,7 @@ class Watcher:
     def due_ns(self) -> int:
         """When to take the next step."""
         if self._changes:
-            return 0
+            return self._heeded_ns + LEAST_HEED_NS
         if self._failed_ns is not None:
             return min(self._failed_ns + RETRY_NS, self._state_due_ns())
         return min(self._rhythm.next_look_ns(self._pace()), self._state_due_ns())
@@ -190,6 +192,8 @@ class Watcher:
 
     def step(self) -> list[Message]:
         """Look once."""
+        if self._changes:
+            self._heeded_ns = self._clock.now_ns()
         while self._changes:
             self._asked_ns = self._changed_ns = self._changes.popleft()
             self._points_wanted = max(self._points_wanted, POINTS_AFTER + 1)
@@ -200,7 +204,8 @@ class Watcher:
 
     def _pace(self) -> int:
         if isinstance(self._rhythm, EveryLook):
-            return POWER_PACE_NS if self._points_wanted > 0 or self.running else IDLE_PACE_NS
+            needed = self._used and (self.running or self._points_wanted > 0)
+            return POWER_PACE_NS if needed else IDLE_PACE_NS
         if self._points_wanted > 0 and (self._used or not self._learnt):
             return 0
         self._learnt = True
@@ -336,8 +341,9 @@ class WatchThread:
 
     def _run(self) -> None:
         while True:
+            self._wake.clear()
             wait_s = (self.watcher.due_ns() - self._clock.now_ns()) / 1e9
             if wait_s > 0 and self._wake.wait(wait_s):
-                self._wake.clear()
+                continue  # something has changed, and with it perhaps when the next look is due
             for message in self.watcher.step():
                 self._put(message)

@@ -36,11 +36,12 @@ def lag_bound_uj(
     are independent: their means add up, their spreads add in quadrature.
     """
     clocks: dict[str, list[int]] = {}
-    both_sides = 0.0
+    placed: dict[str, list[int]] = {}
     for name in names:
         if counters[name].centred:
-            width_uj = [2 * error.get(name, UNKNOWN)[1] for error in errors]
-            both_sides += _spread(width_uj[0], width_uj[1], PLACED_TAIL) ** 2
+            widths = placed.setdefault(counters[name].clock or name, [0, 0])
+            for index, error in enumerate(errors):
+                widths[index] += 2 * error.get(name, UNKNOWN)[1]
             continue
         lags = clocks.setdefault(counters[name].clock or name, [0, 0, 0, 0])
         # The power before the very first readings is unknown: take that of the other end.
@@ -53,6 +54,7 @@ def lag_bound_uj(
         [(most_start, least_end) for _, most_start, least_end, _ in clocks.values()],
         [(most_start, most_end) for _, most_start, _, most_end in clocks.values()],
     )
+    both_sides = sum(_spread(start, end, PLACED_TAIL) ** 2 for start, end in placed.values())
     return max(_half_width(case, both_sides) for case in cases)
 
 

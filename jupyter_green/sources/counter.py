@@ -74,6 +74,11 @@ class Device(Source, Protocol):
     A kernel never does. ``read`` and ``state`` are called from that thread alone.
     """
 
+    @property
+    def lag_s(self) -> float:
+        """Of a counter made of power readings: they tell of so long ago, in seconds."""
+        ...
+
     def state(self) -> DeviceState:
         """What the device is doing now, as far as it tells. Whose its processes are is open.
 

@@ -1,4 +1,4 @@
-"""A counter made of a sensor that shows only its power now: the trapezoidal rule between reads.
+"""A counter made of a sensor that shows only its power: what its readings add up to.
 
 Where readings failed or lie too far apart, the energy between them is unknown. It is not
 invented: the counter restarts at 0, as a real one after a reset, which the recorder marks as a
@@ -8,6 +8,7 @@ hole; ``gaps`` counts how often that happened.
 from __future__ import annotations
 
 import math
+from collections import deque
 from collections.abc import Mapping
 from typing import Protocol
 
@@ -45,20 +46,83 @@ class PowerSensor(Protocol):
         ...
 
 
+class Trapezoids:
+    """The energy below the readings, joined by straight lines."""
+
+    def __init__(self) -> None:
+        self._sum = 0
+        self._last: tuple[int, int] | None = None
+
+    def add(self, now_ns: int, power_uw: int) -> int:
+        """Microjoules since the first reading."""
+        if self._last is not None:
+            before_ns, before_uw = self._last
+            self._sum += (before_uw + power_uw) * (now_ns - before_ns)
+        self._last = (now_ns, power_uw)
+        return self._sum // _SUM_PER_UJ
+
+
+class RunningMean:
+    """The energy of a sensor that shows the mean power of its last window.
+
+    Window times mean is the energy since the window began, exactly, whatever power did in it: so
+    each reading adds to what was known a window earlier. (The plain integral of a mean comes half
+    a window late.) Before the first reading power counts as steady.
+    """
+
+    def __init__(self, window_s: float) -> None:
+        self._window_ns = round(window_s * _NS_PER_S)
+        self._known: deque[tuple[int, float]] = deque()
+        self._first_uw = 0
+
+    def add(self, now_ns: int, power_uw: int) -> int:
+        """Microjoules since the first reading."""
+        if not self._known:
+            self._first_uw = power_uw
+            self._known.append((now_ns, 0.0))
+            return 0
+        since_uj = power_uw * self._window_ns / _NS_PER_S
+        energy_uj = max(self._known[-1][1], self._at(now_ns - self._window_ns) + since_uj)
+        self._known.append((now_ns, energy_uj))
+        return int(energy_uj)
+
+    def _at(self, t_ns: int) -> float:
+        """Microjoules at a time that has a reading after it."""
+        while len(self._known) > 1 and self._known[1][0] <= t_ns:
+            self._known.popleft()
+        t0, e0 = self._known[0]
+        if t_ns <= t0 or len(self._known) == 1:
+            return e0 - self._first_uw * (t0 - t_ns) / _NS_PER_S
+        t1, e1 = self._known[1]
+        return e0 + (e1 - e0) * (t_ns - t0) / (t1 - t0)
+
+
 class Integrated:
     """One counter from one power sensor. It counts only while it is read."""
 
     in_place = False
     absolute = False
 
-    def __init__(self, sensor: PowerSensor, longest_step_s: float = LONGEST_STEP_S) -> None:
-        """``longest_step_s``: between readings further apart the energy counts as unknown."""
+    def __init__(
+        self,
+        sensor: PowerSensor,
+        longest_step_s: float = LONGEST_STEP_S,
+        window_s: float = 0.0,
+    ) -> None:
+        """Begin at 0.
+
+        Args:
+            sensor: what is read.
+            longest_step_s: between readings further apart the energy counts as unknown.
+            window_s: the sensor shows the mean power of so many seconds; 0: that of the moment.
+        """
         self.gaps = 0
         self._sensor = sensor
+        self._window_s = window_s
+        self._sum = self._new_sum()
         self._counters = (sensor.info,)
         self._longest_step_ns = round(longest_step_s * _NS_PER_S)
-        self._sum = 0
-        self._last: tuple[int, int] | None = None
+        self._last_ns: int | None = None
         self._started = False
         self._problems: dict[str, Problem] = {}
         self._closed = False
@@ -83,12 +147,11 @@ class Integrated:
         try:
             power_uw = _checked_uw(self._sensor.power_w(now_ns))
         except UnreadableCounter as error:
-            self._last = None
+            self._last_ns = None
             self._problems = {name: Problem(error.reason, error.remedy)}
             return {}
         self._problems = {}
-        self._add(now_ns, power_uw)
-        return {name: self._sum // _SUM_PER_UJ}
+        return {name: self._add(now_ns, power_uw)}
 
     def close(self) -> None:
         """Close the sensor. Closing twice is harmless."""
@@ -96,15 +159,17 @@ class Integrated:
         self._sensor.close()
         self._problems = {self._counters[0].name: Problem("the source is closed")}
 
-    def _add(self, now_ns: int, power_uw: int) -> None:
-        if self._last is not None and 0 <= now_ns - self._last[0] <= self._longest_step_ns:
-            before_ns, before_uw = self._last
-            self._sum += (before_uw + power_uw) * (now_ns - before_ns)
-        elif self._started:
+    def _new_sum(self) -> Trapezoids | RunningMean:
+        return RunningMean(self._window_s) if self._window_s else Trapezoids()
+
+    def _add(self, now_ns: int, power_uw: int) -> int:
+        last_ns, self._last_ns = self._last_ns, now_ns
+        connected = last_ns is not None and 0 <= now_ns - last_ns <= self._longest_step_ns
+        if self._started and not connected:
             self.gaps += 1
-            self._sum = 0
+            self._sum = self._new_sum()
         self._started = True
-        self._last = (now_ns, power_uw)
+        return self._sum.add(now_ns, power_uw)
 
 
 def _checked_uw(power_w: float) -> int:

@@ -36,9 +36,13 @@ _W_PER_MW = 0.001
 _VOLTA = 5
 _TICK_S = {_VOLTA: 0.02}
 _ELSE_TICK_S = 0.1
-_POWER_UPDATE_S = {4: 0.02, 2: 0.1, 3: 0.1}
-"""By architecture (Pascal, Kepler, Maxwell), from the result matrix of Yang et al."""
-_ELSE_POWER_UPDATE_S = 0.1
+_POWER_UPDATE_S = {4: 0.02}
+_POWER_WINDOW_S = {4: 0.01}
+"""By architecture (4: Pascal), from the result matrix of Yang et al.: how often the sensor's
+reading changes, and over which time before it is a mean ..."""
+_ELSE_POWER_UPDATE_S = _ELSE_POWER_WINDOW_S = 0.1
+_AVERAGED_SINCE, _AVERAGED_S = 7, 1.0
+"""... which is a second from Ampere on, unless the driver tells the power of the moment."""
 _PEAK_OVER_LIMIT = 2.0
 """Peaks of milliseconds exceed the limit; this only tells a reset from a count."""
 _MODULE_PEAK_W = 4000.0
@@ -221,6 +225,15 @@ class Card:
         kind = kinds.get(value.valueType)
         return int(getattr(value.value, kind)) if kind is not None else None
 
+    @property
+    def tells_the_moment(self) -> bool:
+        """The power of the last moments, not only the mean of a second."""
+        return self._field(self.nvml.NVML_FI_DEV_POWER_INSTANT, 0) is not None
+
+    def architecture_at_least(self, number: int) -> bool:
+        """NVML counts architectures up; a card that does not tell its own is old."""
+        return self.architecture is not None and self.architecture >= number
+
     # --- what it does, and for whom ---
 
     def state(self) -> DeviceState:
@@ -373,6 +386,7 @@ class Counter(_OneCounter):
     """A card, or a module, that counts its energy."""
 
     absolute = True
+    lag_s = 0.0
 
     def __init__(self, card: Card, *, module: bool = False) -> None:
         super().__init__(card, _module_info(card) if module else _counter_info(card))
@@ -398,7 +412,13 @@ class Powered(_OneCounter):
     def __init__(self, card: Card) -> None:
         super().__init__(card, _power_info(card))
         card.power_w()  # one that does not even tell its power is refused
-        self._integrated = Integrated(_PowerSensor(card, self._counters[0]))
+        averaged = card.architecture_at_least(_AVERAGED_SINCE) and not card.tells_the_moment
+        window_s = _AVERAGED_S if averaged else 0.0
+        self._integrated = Integrated(_PowerSensor(card, self._counters[0]), window_s=window_s)
+        update_s = self._counters[0].resolution_s
+        moment_s = _POWER_WINDOW_S.get(card.architecture, _ELSE_POWER_WINDOW_S)
+        self.lag_s = (update_s + (0.0 if averaged else moment_s)) / 2
+        """A reading is of so long ago: half of its greatest age, and half of what it averages."""
 
     @property
     def problems(self) -> Mapping[str, Problem]:
@@ -467,6 +487,7 @@ def _power_info(card: Card) -> CounterInfo:
         source=NAME,
         provenance="integrated",
         resolution_s=_POWER_UPDATE_S.get(card.architecture, _ELSE_POWER_UPDATE_S),
+        clock="nvml power",  # one cell misleads all of them in the same way
         quantum_uj=_UJ_PER_MJ,
         centred=True,
         max_power_w=_PEAK_OVER_LIMIT * card.limit_w,
