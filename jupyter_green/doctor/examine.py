@@ -28,7 +28,7 @@ WATCH_S = 2.0
 CLOSE_S = 1.0
 """In which a GPU's counter moves ten times, and RAPL's a thousand times."""
 PLACED_S = 0.001
-"""So exactly a boundary is placed between two ticks of a slow counter."""
+"""So exactly a boundary is placed between two ticks of a slow counter, if its driver is quick."""
 
 
 def examine(
@@ -54,9 +54,11 @@ def examine(
     here = look_around(settings, environ, root)
     started = housekeeping.try_recorder()
     detection = detect(settings, devices=True, environ=environ, root=root)
-    seen, gpus, opinion = _watch(settings, detection, watch_s, close_s)
+    seen, watched_gpus, opinion = _watch(settings, detection, watch_s, close_s)
     recorders = housekeeping.running_recorders(settings.data_dir)
     infos = {one.info.name: one.info for one in seen}
+    gpus = tuple(one.told(recorders) for one in watched_gpus)
+    calls_s = {gpu.counter: gpu.call_s for gpu in gpus if gpu.call_s is not None}
     power_w = {
         one.info.name: one.power_w for one in seen if one.info.counted and one.power_w is not None
     }
@@ -67,12 +69,12 @@ def examine(
         container=here.container,
         hypervisor=here.hypervisor,
         watched_s=watch_s,
-        counters=tuple(map(_watched, seen)),
+        counters=tuple(_watched(one, calls_s) for one in seen),
         power_w=sum(power_w.values()) if power_w else None,
-        bound_j=_bound_j(infos, power_w) if power_w else None,
-        gpus=tuple(one.told(recorders) for one in gpus),
+        bound_j=_bound_j(infos, power_w, calls_s) if power_w else None,
+        gpus=gpus,
         gpus_counted=settings.gpus,
-        driver=next((one.driver for one in gpus if one.driver), here.gpus.driver),
+        driver=next((one.driver for one in watched_gpus if one.driver), here.gpus.driver),
         refused=detection.refused,
         recipes=remedies.recipes(
             here, detection.counters, detection.refused, housekeeping.own_settings_file()
@@ -131,7 +133,7 @@ def _watch(
     return seen, gpus, compare(seen, beside[0]) if beside else opinion
 
 
-def _watched(seen: Seen) -> Watched:
+def _watched(seen: Seen, calls_s: Mapping[str, float]) -> Watched:
     info, power_w = seen.info, seen.power_w
     problem = seen.problem or Problem("")
     return Watched(
@@ -140,16 +142,23 @@ def _watched(seen: Seen) -> Watched:
         update_s=seen.update_s,
         every_reading=seen.every_reading,
         step_uj=seen.step_uj,
-        bound_j=None if power_w is None else _bound_j({info.name: info}, {info.name: power_w}),
+        bound_j=(
+            None if power_w is None else _bound_j({info.name: info}, {info.name: power_w}, calls_s)
+        ),
         problem=problem.reason,
         remedy=problem.remedy,
     )
 
 
-def _bound_j(infos: Mapping[str, CounterInfo], power_w: Mapping[str, float]) -> float:
-    """The bound that a cell of one second at these watts would have, in joules."""
+def _bound_j(
+    infos: Mapping[str, CounterInfo], power_w: Mapping[str, float], calls_s: Mapping[str, float]
+) -> float:
+    """The bound that a cell of one second at these watts would have, in joules.
+
+    ``calls_s``: what one reading takes of those counters that are placed between their updates.
+    """
     lag_uj = {
-        name: round(max(infos[name].quantum_uj, watts * _lag_s(infos[name]) * UJ_PER_J))
+        name: round(max(infos[name].quantum_uj, watts * _lag_s(infos[name], calls_s) * UJ_PER_J))
         for name, watts in power_w.items()
     }
     errors = {name: (lag, lag) for name, lag in lag_uj.items()}
@@ -157,6 +166,6 @@ def _bound_j(infos: Mapping[str, CounterInfo], power_w: Mapping[str, float]) -> 
     return uj_to_j(lag_bound_uj(power_w, infos, (errors, errors)) + band_uj)
 
 
-def _lag_s(info: CounterInfo) -> float:
+def _lag_s(info: CounterInfo, calls_s: Mapping[str, float]) -> float:
     """A boundary between two ticks of a slow counter is placed to a millisecond or so."""
-    return PLACED_S if info.centred else info.resolution_s
+    return max(PLACED_S, calls_s.get(info.name, 0.0)) if info.centred else info.resolution_s

@@ -55,10 +55,10 @@ def _none(found: Examination, here: Surroundings, refusal: Refusal | None) -> Ch
     why = f": {refusal.reason}" if refusal else ""
     if gpus.devices:
         count = _count(len(gpus.devices))
-        text = f"{count} ({_version(found)}), of which no energy is read{why}"
+        text = f"{count} ({_version(gpus.driver)}), of which no energy is read{why}"
         return _note(text, _remedy_of(refusal, _LIBRARY))
     if gpus.driver:
-        text = f"{_version(found)} is loaded, and this process sees no GPU{why}"
+        text = f"{_version(gpus.driver)} is loaded, and this process sees no GPU{why}"
         return _note(text, _INTO_CONTAINER if found.container else _remedy_of(refusal))
     if gpus.on_bus:
         text = f"{_count(gpus.on_bus)} on the PCI bus, and no NVIDIA driver{why}"
@@ -73,8 +73,8 @@ def _count(gpus: int) -> str:
     return f"{gpus} GPU{'s' * (gpus > 1)}"
 
 
-def _version(found: Examination) -> str:
-    return f"driver {found.driver}" if found.driver else "driver of unknown version"
+def _version(driver: str) -> str:
+    return f"driver {driver}" if driver else "driver of unknown version"
 
 
 def _remedy_of(refusal: Refusal | None, otherwise: str = "") -> str:
@@ -88,7 +88,7 @@ def _driver(found: Examination, refusal: Refusal | None) -> Check:
     modules = {w.name for w in found.counters if w.counter.domain == "module"}
     names = Counter(gpu.name for gpu in found.gpus if gpu.counter not in modules)
     listed = ", ".join(f"{count} x {name}" for name, count in names.items())
-    text = f"{_version(found)}; {listed}"
+    text = f"{_version(found.driver)}; {listed}"
     if refusal is not None:
         text += f"; and not all can be read: {refusal.reason}"
         return _note(text, refusal.remedy)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from jupyter_green.errors import RecorderError, SettingError
-from jupyter_green.events import Tags
+from jupyter_green.events import CounterInfo, Tags
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.sessions.model import BELOW_RESOLUTION, Baseline, Session, Span
 from jupyter_green.units import UJ_PER_J, format_duration, format_energy, format_energy_with_bound
@@ -23,6 +23,9 @@ from jupyter_green.units import UJ_PER_J, format_duration, format_energy, format
 RESOLUTION_SHARE = 0.01
 """One update of the slowest counter is at most this share of a run."""
 SHORTEST_RUN_S = 0.1
+SHORTEST_DEVICE_RUN_S = 1.0
+"""A GPU's counter moves ten times a second; boundaries are placed between its ticks to a
+millisecond or so, where the power around them is steady."""
 RUNS = 7
 MOST_LOOPS = 10**9
 
@@ -121,8 +124,7 @@ def repeat(
     """
     if runs < 1 or (loops is not None and loops < 1):
         raise SettingError(f"loops and runs must be 1 or more, they are {loops} and {runs}")
-    needed_s = _shortest_run_s(tracker.session())
-    loops = loops or enough_loops(work, needed_s)
+    loops = loops or _loops(tracker, work)
     work(loops)
     spans = [_one_run(tracker, work, loops, name) for _ in range(runs)]
     session = tracker.session()
@@ -144,13 +146,27 @@ def enough_loops(work: Loop, seconds: float) -> int:
     return MOST_LOOPS
 
 
+def _loops(tracker: Tracker, work: Loop) -> int:
+    """So many that every counter resolves a run; the work may turn out to use a device."""
+    needed_s = _shortest_run_s(tracker.session())
+    loops = enough_loops(work, needed_s)
+    slower_s = _shortest_run_s(tracker.session())
+    return enough_loops(work, slower_s) if slower_s > needed_s else loops
+
+
 def _shortest_run_s(session: Session) -> float:
-    resolutions = [info.resolution_s for info in session.counters.values() if info.counted]
-    if not resolutions:
+    counted = [info for info in session.counters.values() if info.counted]
+    if not counted:
         raise RecorderError(
             "no energy counter can be read here, and no model is possible; %green says why"
         )
-    return max(SHORTEST_RUN_S, max(resolutions) / RESOLUTION_SHARE)
+    used = [info for info in counted if info.scope != "device" or session.total.uj.get(info.name)]
+    return max([SHORTEST_RUN_S, *map(_resolved_s, used)])
+
+
+def _resolved_s(info: CounterInfo) -> float:
+    """A window of which the counter's updates are no more than a hundredth."""
+    return SHORTEST_DEVICE_RUN_S if info.centred else info.resolution_s / RESOLUTION_SHARE
 
 
 def _one_run(tracker: Tracker, work: Loop, loops: int, name: str) -> int:
