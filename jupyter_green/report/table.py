@@ -14,7 +14,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
 from jupyter_green.carbon.tables import ATTRIBUTION
-from jupyter_green.events import Intensity, Refusal
+from jupyter_green.events import DeviceState, Intensity, Refusal
 from jupyter_green.sessions.frames import identity_of, in_order, last_metrics
 from jupyter_green.sessions.model import Cell, Energy, Metric, OpenCell, Session, Span
 from jupyter_green.units import (
@@ -24,6 +24,7 @@ from jupyter_green.units import (
     format_energy_with_bound,
     format_kwh,
     format_number,
+    format_power,
     format_share,
     uj_to_kwh,
 )
@@ -220,6 +221,8 @@ def _facts(session: Session) -> Iterable[tuple[str, str]]:
         yield "Cost", f"{format_number(cost)} {clean(session.pricing.currency)}"
     yield "Time", _time_fact(session)
     yield "Source", _source_fact(session)
+    if session.state == "open" and session.devices:
+        yield "Now", " · ".join(_device_fact(*each) for each in session.devices.items())
     for refusal in session.refused:
         if not refusal.by_choice:
             yield "Not used", _refusal_words(refusal)
@@ -286,6 +289,20 @@ def _source_fact(session: Session) -> str:
         for (provenance, source), counters in names.items()
     ]
     return " · ".join(groups) or "no energy counter; the reasons follow"
+
+
+def _device_fact(name: str, state: DeviceState) -> str:
+    parts = []
+    if state.utilisation is not None:
+        parts.append(f"{format_share(state.utilisation)} busy")
+    if state.memory_bytes is not None and state.memory_total_bytes:
+        used, whole = (b / 2**30 for b in (state.memory_bytes, state.memory_total_bytes))
+        parts.append(f"{used:.1f} of {whole:.0f} GiB")
+    if state.power_w is not None:
+        parts.append(format_power(state.power_w))
+    if state.temperature_c is not None:
+        parts.append(f"{state.temperature_c:.0f} °C")
+    return f"{clean(name)} {', '.join(parts) or 'in use'}"
 
 
 def _refusal_words(refusal: Refusal) -> str:

@@ -28,6 +28,7 @@ from jupyter_green.events import (
     CounterLost,
     CounterNoted,
     CounterRestored,
+    DeviceState,
     Event,
     Intensity,
     IntensityChanged,
@@ -35,6 +36,7 @@ from jupyter_green.events import (
     MetricLogged,
     ModelDescribed,
     OverlapSeen,
+    PowerSampled,
     Pricing,
     PricingChanged,
     RecorderRestarted,
@@ -126,6 +128,7 @@ class Fold:
         self._gaps: list[Gap] = []
         self._overlaps: list[Overlap] = []
         self._dropped = 0
+        self._devices: dict[str, DeviceState] = {}
         self._problems: list[str] = []
         self._wall = (0.0, 0.0)
         self._suspends: list[tuple[float, float]] = []
@@ -147,6 +150,7 @@ class Fold:
             CounterLost: self._counter_lost,
             CounterRestored: self._counter_restored,
             CounterNoted: self._counter_noted,
+            PowerSampled: self._power_sampled,
             RecorderRestarted: self._recorder_restarted,
             ClockAnchored: self._clock_anchored,
             JournalThinned: self._journal_thinned,
@@ -460,6 +464,9 @@ class Fold:
             )
             windows[index] = msgspec.structs.replace(window, energy=energy)
 
+    def _power_sampled(self, event: PowerSampled) -> None:
+        self._devices = event.devices
+
     def _counter_noted(self, event: CounterNoted) -> None:
         self._add_problem("; ".join(filter(None, (f"{event.counter}: {event.note}", event.remedy))))
 
@@ -543,6 +550,7 @@ class Fold:
             overlaps=tuple(self._overlaps),
             paused=self.paused,
             suspends=tuple(self._suspends),
+            devices=dict(self._devices),
             power_w=self._trace.power_w(self._counted.difference(self.lost)),
             trace=self._trace.frozen(),
             bad_lines=self.bad_lines,

@@ -14,6 +14,7 @@ from msgspec import Struct, structs
 
 from jupyter_green.events import (
     CounterInfo,
+    DeviceState,
     Intensity,
     Machine,
     ModelDescribed,
@@ -319,6 +320,8 @@ class Session(Struct, frozen=True, kw_only=True):
     gaps: tuple[Gap, ...]
     overlaps: tuple[Overlap, ...]
     paused: bool
+    devices: dict[str, DeviceState]
+    """By counter, what the devices in use were doing at the last sample."""
     power_w: float | None
     """Mean counted power over the last few seconds of stamps."""
     trace: Trace

@@ -95,6 +95,7 @@ def of_session(session: Session) -> dict[str, Any]:
         "suspends": [list(suspend) for suspend in session.suspends],
         "paused": session.paused,
         "power_w": _rounded(session.power_w, 6),
+        "devices": {name: to_builtins(state) for name, state in session.devices.items()},
         "trace": _trace(session.trace),
         "bad_lines": session.bad_lines,
         "unknown_events": session.unknown_events,
