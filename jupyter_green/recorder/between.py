@@ -253,8 +253,8 @@ class Curve:
         last = points[-1]
         since_ns = t_ns - last.t_ns
         before = self._before(points, len(points) - 1)
-        if since_ns > STALE_NS:
-            return None
+        if since_ns > STALE_NS or self._between(last.t_ns, t_ns - 1):
+            return None  # power has changed since, to nobody knows what
         if before is None:
             return Placed(last.uj, 0.0) if since_ns == 0 else None
         carried_uj = before.power * since_ns

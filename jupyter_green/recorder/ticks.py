@@ -30,6 +30,8 @@ MEMORY = 24
 """Ticks through which the line is drawn."""
 STEP_NS = MS // 2
 """Distance of the looks around an expected tick."""
+LATEST_NS = 1_000 * MS
+"""A counter that stands still is looked at so often."""
 GOLDEN = (math.sqrt(5) - 1) / 2
 """Multiples of it spread evenly over one."""
 NARROW = 0.5
@@ -133,7 +135,7 @@ class Ticks:
             return round(expected_ns - unsure_ns - (1 + dither) * STEP_NS)
         late_ns = self._looked_ns - expected_ns
         # Where it is overdue the rhythm is wrong, and there is no hurry any more.
-        return round(self._looked_ns + max(STEP_NS, unsure_ns / 5, late_ns / 4))
+        return round(self._looked_ns + max(STEP_NS, unsure_ns / 5, min(late_ns / 4, LATEST_NS)))
 
     # --- inside ---
 

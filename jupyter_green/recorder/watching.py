@@ -49,6 +49,8 @@ LEAST_STATE_NS = 100 * MS
 STATE_SHARE = 20
 """... but not so often that it takes more than one part in so many of the time: a list of
 processes takes milliseconds, and a lock of the driver's, on some cards."""
+LONG_NS = 300 * MS
+"""Where the next look is farther away than this, a boundary does not wait for it."""
 RETRY_NS = 1_000 * MS
 SLOW_NS = 50 * MS
 """A call that takes longer spoils what is known of the moment it speaks of."""
@@ -155,6 +157,7 @@ class Watcher:
         self._failed_ns: int | None = None
         self._state_ns: int | None = None
         self._state_took_ns = 0
+        self._last_state: DeviceState | None = None
         self._asked_ns: int | None = None
         """A change after which nobody has looked who uses the device."""
         self._used = False
@@ -198,9 +201,19 @@ class Watcher:
             self._asked_ns = self._changed_ns = self._changes.popleft()
             self._points_wanted = max(self._points_wanted, POINTS_AFTER + 1)
         messages = self._look()
-        if self._clock.now_ns() >= self._state_due_ns():
+        now_ns = self._clock.now_ns()
+        if now_ns >= self._state_due_ns():
             messages += self._see()
+        elif self._asked_ns is not None and self._state_due_ns() - now_ns > LONG_NS:
+            messages += self._assume(self._asked_ns)
         return messages
+
+    def _assume(self, asked_ns: int) -> list[Message]:
+        """A driver too slow to be asked at every boundary: what it said last still holds."""
+        self._asked_ns = None
+        if self._last_state is None:
+            return []
+        return [Seen(self.info.name, asked_ns, self._used, self._last_state)]
 
     def _pace(self) -> int:
         if isinstance(self._rhythm, EveryLook):
@@ -272,7 +285,9 @@ class Watcher:
         matched = any(process.whose == MINE for process in processes)
         self._matched = self._matched or matched
         messages: list[Message] = []
-        if self._all_visible:
+        if self._failed_ns is not None:
+            pass  # a card that cannot be read says nothing of who uses it either
+        elif self._all_visible:
             self._used = self._device.is_visible(self.visible)
         elif self._is_told(state):
             self._used = matched
@@ -282,7 +297,8 @@ class Watcher:
             messages += self._note(HIDDEN) if self._used else []
         if matched and any(process.whose == OTHER for process in processes):
             messages += self._note(SHARED)
-        return [*messages, Seen(name, as_of_ns, self._used, _with(state, processes))]
+        self._last_state = _with(state, processes)
+        return [*messages, Seen(name, as_of_ns, self._used, self._last_state)]
 
     def _is_told(self, state: DeviceState) -> bool:
         """The driver names the processes as they are named here."""

@@ -237,21 +237,30 @@ class Card:
     # --- what it does, and for whom ---
 
     def state(self) -> DeviceState:
-        """Utilisation, memory, power, temperature and processes, as far as they are told."""
+        """Utilisation, memory, power, temperature and processes, as far as they are told.
+
+        Raises:
+            UnreadableCounter: nothing is told at all.
+        """
         nvml = self.nvml
         rates = self._optional("nvmlDeviceGetUtilizationRates")
         memory = self._optional("nvmlDeviceGetMemoryInfo")
         celsius = self._optional("nvmlDeviceGetTemperature", nvml.NVML_TEMPERATURE_GPU)
-        with suppress(UnreadableCounter):
-            return DeviceState(
-                utilisation=rates.gpu / 100 if rates is not None else None,
-                memory_bytes=memory.used if memory is not None else None,
-                memory_total_bytes=memory.total if memory is not None else None,
-                power_w=round(self.power_w(), 3),
-                temperature_c=celsius,
-                processes=self.processes(),
-            )
-        return DeviceState(processes=self.processes())
+        processes = self.processes()
+        power_w: float | None = None
+        try:
+            power_w = round(self.power_w(), 3)
+        except UnreadableCounter:
+            if rates is None and memory is None and processes is None:
+                raise
+        return DeviceState(
+            utilisation=rates.gpu / 100 if rates is not None else None,
+            memory_bytes=memory.used if memory is not None else None,
+            memory_total_bytes=memory.total if memory is not None else None,
+            power_w=power_w,
+            temperature_c=celsius,
+            processes=processes,
+        )
 
     def processes(self) -> list[DeviceProcess] | None:
         """Those with a context on it; None where the driver does not tell."""
