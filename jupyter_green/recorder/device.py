@@ -18,7 +18,11 @@ from jupyter_green.recorder.unwrap import Loss, Return, Track
 from jupyter_green.recorder.watching import MINE, OTHER, Failed, Seen, Stood, Ticked
 
 PATIENCE_NS = 1_500_000_000
-"""A boundary is completed without the ticks after it if they do not come for so long."""
+"""A boundary is completed without the ticks after it if they do not come for so long; a driver
+that is slow to answer is given more time ..."""
+MOST_PATIENCE_NS = 10_000_000_000
+ANSWERS = 20
+"""... but no more than that, or than so many of its answers take."""
 CHECKED_S = 60.0
 """Power readings are averages of up to a second: over a shorter cell they tell nothing ..."""
 DOUBT = 0.1
@@ -99,8 +103,11 @@ class DeviceTrack:
         self._curve = Curve()
         self._uses: deque[_Use] = deque()
         """Looks that no boundary has passed yet, but for the first."""
+        self._slow_ns = 0
+        """What the driver's slowest answers of late have taken."""
         self._counted_uj = 0.0
         """Of the stretches of use that are over."""
+        self._told_uj = 0.0
         self._begin_uj: float | None = None
         """What the device's own counter held when the stretch of use that still lasts began."""
 
@@ -118,7 +125,7 @@ class DeviceTrack:
 
         ``lost``: that one had lost the counter, and had said so.
         """
-        self._counted_uj = counted_uj
+        self._counted_uj = self._told_uj = counted_uj
         if counted_uj or lost:
             self._track.fail(t_ns, "nobody watched the device while the recorder was restarted")
 
@@ -129,6 +136,7 @@ class DeviceTrack:
         match message:
             case Ticked():
                 self._point(message.tick.t_ns, message.raw_uj, message.tick.within_ns)
+                self._slow_ns = max(message.took_ns, int(0.9 * self._slow_ns))
             case Stood():
                 self._point(message.t_ns, message.raw_uj, None)
             case Failed():
@@ -140,7 +148,7 @@ class DeviceTrack:
         restarts = len(self._track.changes)
         uj = self._track.take(t_ns, raw_uj)
         if any(isinstance(c, Return) and c.lost for c in self._track.changes[restarts:]):
-            self._curve.clear()
+            self._clear_curve()
         if uj is not None and within_ns is not None:
             self._curve.add(Point(t_ns, within_ns, uj))
 
@@ -195,7 +203,12 @@ class DeviceTrack:
     def forget(self, t_ns: int, reason: str) -> None:
         """The time since the last reading is no measurement (a suspend): a marked hole."""
         self._track.forget(t_ns, reason)
-        self._curve.clear()
+        self._clear_curve()
+
+    @property
+    def patience_ns(self) -> int:
+        """So long a boundary waits for the ticks after it."""
+        return min(MOST_PATIENCE_NS, max(PATIENCE_NS, ANSWERS * self._slow_ns))
 
     def change(self, t_ns: int, *, begins: bool) -> None:
         """Something began or ended."""
@@ -209,12 +222,14 @@ class DeviceTrack:
 
     def is_complete(self, t_ns: int, now_ns: int) -> bool:
         """The ticks after ``t_ns`` are known, or not needed, or do not come in time."""
-        if self._is_given_up(t_ns, now_ns) or not self._is_used_at(t_ns):
+        if self._is_given_up(t_ns, now_ns):
             return True
-        return self._curve.is_complete(t_ns)
+        # The stretch of use that ends at ``t_ns`` is told by the ticks after it, too.
+        never_used = self._begin_uj is None and not any(use.used for use in self._uses)
+        return never_used or self._curve.is_complete(t_ns)
 
     def _is_given_up(self, t_ns: int, now_ns: int) -> bool:
-        return self._track.loss is not None or now_ns - t_ns > PATIENCE_NS
+        return self._track.loss is not None or now_ns - t_ns > self.patience_ns
 
     def fork(self) -> DeviceTrack:
         """One that can be asked without a trace in this one. It is for asking only."""
@@ -225,8 +240,18 @@ class DeviceTrack:
     def place(self, t_ns: int) -> Placed | None:
         """Microjoules of use up to ``t_ns``; boundaries are asked for in the order of time."""
         self._pass_looks(t_ns)
+        placed = self._placed(t_ns)
+        if placed is None:
+            return None
+        # Where a stamp had to be completed in haste, the next one may know better; energy that
+        # was told stays told.
+        told_uj, self._told_uj = self._told_uj, max(self._told_uj, placed.uj)
+        return Placed(self._told_uj, placed.error_uj + max(0.0, told_uj - placed.uj))
+
+    def _placed(self, t_ns: int) -> Placed | None:
         if not self._is_used_at(t_ns):
-            return Placed(self._counted_uj + self._lasting_uj(), 0.0)
+            lasting_uj = self._lasting_uj()
+            return None if lasting_uj is None else Placed(self._counted_uj + lasting_uj, 0.0)
         if self._track.loss is not None and t_ns > self._track.loss.since_ns:
             return None
         placed, begin_uj = self._curve.place(t_ns), self._begin()
@@ -249,9 +274,17 @@ class DeviceTrack:
             if self._uses[0].used or self._uses[1].used:
                 self._begin_uj = self._begin()
             else:
-                self._counted_uj += self._lasting_uj()
-                self._begin_uj = None
+                self._end_use()
             self._uses.popleft()
+
+    def _end_use(self) -> None:
+        """The stretch of use ended with the last look passed."""
+        lasting_uj = self._lasting_uj()
+        newest = self._curve.newest
+        if lasting_uj is None and newest is not None and self._begin_uj is not None:
+            lasting_uj = max(0.0, newest.uj - self._begin_uj)
+        self._counted_uj += lasting_uj or 0.0
+        self._begin_uj = None
 
     def _begin(self) -> float | None:
         """What the counter held when the present stretch of use began."""
@@ -259,9 +292,15 @@ class DeviceTrack:
             return self._begin_uj
         return self._curve.at_or_first_after(self._uses[0].t_ns)
 
-    def _lasting_uj(self) -> float:
-        """Of the stretch of use that ended with the last look passed."""
+    def _clear_curve(self) -> None:
+        """Nothing can be carried over a hole; what the curve knows of the beginning is kept."""
+        if any(use.used for use in self._uses):
+            self._begin_uj = self._begin()
+        self._curve.clear()
+
+    def _lasting_uj(self) -> float | None:
+        """Of the stretch of use that ended with the last look passed; None: not known yet."""
         if self._begin_uj is None:
             return 0.0
         end_uj = self._curve.at_or_first_after(self._uses[0].t_ns)
-        return max(0.0, end_uj - self._begin_uj) if end_uj is not None else 0.0
+        return None if end_uj is None else max(0.0, end_uj - self._begin_uj)

@@ -37,7 +37,7 @@ from jupyter_green.events import (
 )
 from jupyter_green.recorder.attribution import CpuTimes
 from jupyter_green.recorder.completing import BEGINNINGS, BOUNDARIES, Completer, Unfinished
-from jupyter_green.recorder.device import PATIENCE_NS, DeviceTrack
+from jupyter_green.recorder.device import DeviceTrack
 from jupyter_green.recorder.unwrap import NS_PER_S, Loss, Return, Track
 from jupyter_green.recorder.watching import Message, Noted
 from jupyter_green.recorder.wire import Mark
@@ -320,7 +320,8 @@ class Sampler:
         if self._unfinished:
             first = self._unfinished[0]
             waits_here = not self._devices or self._completer.awaits_readings(first)
-            by_ns = self._completer.due_ns(first) if waits_here else first.t_ns + PATIENCE_NS
+            patience_ns = max((track.patience_ns for track in self._devices.values()), default=0)
+            by_ns = self._completer.due_ns(first) if waits_here else first.t_ns + patience_ns
             due_ns = min(due_ns, by_ns)
         return max(0.0, (due_ns - self._clock.now_ns()) / NS_PER_S)
 

@@ -72,6 +72,8 @@ class Ticked:
     counter: str
     tick: Tick
     raw_uj: int
+    took_ns: int = 0
+    """The driver's time to answer."""
 
 
 @dataclass(frozen=True)
@@ -189,9 +191,10 @@ class Watcher:
     def _state_due_ns(self) -> int:
         if self._state_ns is None:
             return 0
+        rest_ns = max(LEAST_STATE_NS, STATE_SHARE * self._state_took_ns)
         if self._asked_ns is not None:
-            return self._state_ns + max(LEAST_STATE_NS, STATE_SHARE * self._state_took_ns)
-        return self._state_ns + (STATE_NS if self.running else IDLE_STATE_NS)
+            return self._state_ns + rest_ns
+        return self._state_ns + max(rest_ns, STATE_NS if self.running else IDLE_STATE_NS)
 
     def step(self) -> list[Message]:
         """Look once."""
@@ -244,7 +247,7 @@ class Watcher:
         tick = self._rhythm.look(before_ns, after_ns, raw_uj)
         if tick is not None:
             self._points_wanted -= 1
-            messages.append(Ticked(name, tick, raw_uj))
+            messages.append(Ticked(name, tick, raw_uj, after_ns - before_ns))
         elif before_ns - self._told_ns >= HEARTBEAT_NS:
             messages.append(Stood(name, before_ns, raw_uj))
         if messages:

@@ -198,17 +198,18 @@ def as_csv(session: Session) -> str:
     columns = [*frames.CELL_COLUMNS, *counters]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
-    writer.writerow(map(_shown, columns))
+    writer.writerow(map(cell_text, columns))
     for record in frames.cell_records(session):
         writer.writerow(_row(record, columns))
     return file.getvalue()
 
 
 def _row(record: frames.Record, columns: Iterable[str]) -> list[str]:
-    return [_shown(record.get(column)) for column in columns]
+    return [cell_text(record.get(column)) for column in columns]
 
 
-def _shown(value: object) -> str:
+def cell_text(value: object) -> str:
+    """A value as the text of one cell of a table: empty where it is not known, never a formula."""
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):

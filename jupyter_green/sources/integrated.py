@@ -74,6 +74,7 @@ class RunningMean:
         self._window_ns = round(window_s * _NS_PER_S)
         self._known: deque[tuple[int, float]] = deque()
         self._first_uw = 0
+        self._told_uj = 0
 
     def add(self, now_ns: int, power_uw: int) -> int:
         """Microjoules since the first reading."""
@@ -82,9 +83,11 @@ class RunningMean:
             self._known.append((now_ns, 0.0))
             return 0
         since_uj = power_uw * self._window_ns / _NS_PER_S
-        energy_uj = max(self._known[-1][1], self._at(now_ns - self._window_ns) + since_uj)
+        energy_uj = self._at(now_ns - self._window_ns) + since_uj
         self._known.append((now_ns, energy_uj))
-        return int(energy_uj)
+        # A counter never falls. What is known may: a correction must not be lost.
+        self._told_uj = max(self._told_uj, int(energy_uj))
+        return self._told_uj
 
     def _at(self, t_ns: int) -> float:
         """Microjoules at a time that has a reading after it."""

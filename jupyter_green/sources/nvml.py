@@ -43,6 +43,8 @@ reading changes, and over which time before it is a mean ..."""
 _ELSE_POWER_UPDATE_S = _ELSE_POWER_WINDOW_S = 0.1
 _AVERAGED_SINCE, _AVERAGED_S = 7, 1.0
 """... which is a second from Ampere on, unless the driver tells the power of the moment."""
+_INTEGRATED_BAND = 0.05
+"""Steps of power between two readings are misplaced by up to half the time between them."""
 _PEAK_OVER_LIMIT = 2.0
 """Peaks of milliseconds exceed the limit; this only tells a reset from a count."""
 _MODULE_PEAK_W = 4000.0
@@ -502,6 +504,7 @@ def _power_info(card: Card) -> CounterInfo:
         max_power_w=_PEAK_OVER_LIMIT * card.limit_w,
         scope="device",
         device=_described(card),
+        band=_INTEGRATED_BAND,
         assumption="its power readings, added up",
         accuracy=_ACCURACY,
     )

@@ -124,8 +124,7 @@ def repeat(
     """
     if runs < 1 or (loops is not None and loops < 1):
         raise SettingError(f"loops and runs must be 1 or more, they are {loops} and {runs}")
-    loops = loops or _loops(tracker, work)
-    work(loops)
+    loops = _warmed_up(tracker, work, loops, name)
     spans = [_one_run(tracker, work, loops, name) for _ in range(runs)]
     session = tracker.session()
     return _told([session.span(span) for span in spans], loops, session.baselines)
@@ -146,12 +145,14 @@ def enough_loops(work: Loop, seconds: float) -> int:
     return MOST_LOOPS
 
 
-def _loops(tracker: Tracker, work: Loop) -> int:
-    """So many that every counter resolves a run; the work may turn out to use a device."""
+def _warmed_up(tracker: Tracker, work: Loop, loops: int | None, name: str) -> int:
+    """The number of loops of a run, after one of them; the work may turn out to use a device."""
     needed_s = _shortest_run_s(tracker.session())
-    loops = enough_loops(work, needed_s)
-    slower_s = _shortest_run_s(tracker.session())
-    return enough_loops(work, slower_s) if slower_s > needed_s else loops
+    number = loops or enough_loops(work, needed_s)
+    # A window of its own, at whose ends it is looked at who uses the devices.
+    _one_run(tracker, work, number, name, "warm-up")
+    slower_s = needed_s if loops else _shortest_run_s(tracker.session())
+    return enough_loops(work, slower_s) if slower_s > needed_s else number
 
 
 def _shortest_run_s(session: Session) -> float:
@@ -169,8 +170,8 @@ def _resolved_s(info: CounterInfo) -> float:
     return SHORTEST_DEVICE_RUN_S if info.centred else info.resolution_s / RESOLUTION_SHARE
 
 
-def _one_run(tracker: Tracker, work: Loop, loops: int, name: str) -> int:
-    span = tracker.span_started(name, "trial", Tags(deliberate=True))
+def _one_run(tracker: Tracker, work: Loop, loops: int, name: str, type_: str = "trial") -> int:
+    span = tracker.span_started(name, type_, Tags(deliberate=True))
     status, error = "ok", None
     try:
         work(loops)
