@@ -216,10 +216,14 @@ class GreenMagics(Magics):
 
     def _examine(self) -> None:
         from jupyter_green.doctor import fragment, text  # noqa: PLC0415  (not at %load_ext)
-        from jupyter_green.doctor.examine import examine  # noqa: PLC0415
+        from jupyter_green.doctor.apart import examine_apart  # noqa: PLC0415
 
         loaded = load_settings(self._shell)
-        found = examine(loaded.settings, problems=loaded.problems)
+        try:
+            found = examine_apart(loaded.settings, loaded.problems)
+        except JupyterGreenError as error:
+            print(error)
+            return
         display.bundle(text.render(found), fragment.render(found))
 
     def _set_place(self, place: str | None) -> None:

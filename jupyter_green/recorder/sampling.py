@@ -316,7 +316,7 @@ class Sampler:
     def due_s(self) -> float:
         """Seconds until :meth:`on_time` has something to do; what is seen of devices comes by
         itself."""
-        due_ns = self._next_sample_ns
+        due_ns = self._next_sample_ns if not self._closing else 2**63
         if self._unfinished:
             first = self._unfinished[0]
             waits_here = not self._devices or self._completer.awaits_readings(first)

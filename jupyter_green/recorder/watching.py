@@ -32,7 +32,7 @@ back to from the ticks after it; and when nobody has run a cell for long, none a
 INSIDE_PACE_NS = 300 * MS
 IDLE_PACE_NS = 1_000 * MS
 NEAR_NS = 2_000 * MS
-AWAKE_NS = 60_000 * MS
+AWAKE_NS = 10_000 * MS
 LEAST_HEED_NS = 20 * MS
 """Where things begin and end in quick succession, not each of them is worth a look."""
 LEARNT_FROM = 15

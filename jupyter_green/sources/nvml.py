@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from types import ModuleType
@@ -62,27 +63,53 @@ def find(start_s: float = START_S) -> Found:
     except UnreadableCounter as error:
         none = isinstance(error, _NoDriver)
         return [], [Refusal(source=NAME, reason=error.reason, remedy=error.remedy, by_choice=none)]
-    devices: list[Device] = []
-    refused: list[Refusal] = []
     try:
         count = nvml.nvmlDeviceGetCount()
     except nvml.NVMLError as error:
         return [], [Refusal(source=NAME, reason=f"NVML does not count its devices: {error}")]
-    for index in range(count):
-        try:
-            devices += _devices(nvml, index)
-        except nvml.NVMLError as error:
-            reason = f"GPU {index} cannot be opened: {error}"
-            refused.append(Refusal(source=NAME, counter=f"gpu-{index}", reason=reason))
-        except UnreadableCounter as error:
-            refused.append(
-                Refusal(
-                    source=NAME, counter=f"gpu-{index}", reason=error.reason, remedy=error.remedy
-                )
-            )
-    if not devices and not refused:
+    opened = [_Opened(nvml, index) for index in range(count)]
+    until_s = time.monotonic() + start_s
+    for one in opened:
+        one.join(max(0.0, until_s - time.monotonic()))
+    devices = [device for one in opened for device in one.devices]
+    refused = [refusal for one in opened for refusal in one.refused(start_s)]
+    if not opened:
         refused.append(Refusal(source=NAME, reason="the driver is loaded and shows no device"))
     return devices, refused
+
+
+class _Opened(threading.Thread):
+    """Opens one card. Each has a thread: a sick one must not hold up the others."""
+
+    def __init__(self, nvml: ModuleType, index: int) -> None:
+        super().__init__(name=f"nvml open {index}", daemon=True)
+        self.devices: tuple[Device, ...] = ()
+        self._nvml = nvml
+        self._index = index
+        self._problem: UnreadableCounter | None = None
+        self.start()
+
+    def run(self) -> None:
+        """Open it, or remember why not."""
+        try:
+            self.devices = tuple(_devices(self._nvml, self._index))
+        except UnreadableCounter as error:
+            self._problem = error
+        except self._nvml.NVMLError as error:
+            self._problem = _unreadable(self._nvml, error)
+
+    def refused(self, start_s: float) -> Iterator[Refusal]:
+        """Why there is no device, if there is none."""
+        problem = self._problem
+        if problem is None and not self.devices:
+            problem = UnreadableCounter(f"the driver has not answered in {start_s:g} s")
+        if problem is not None:
+            yield Refusal(
+                source=NAME,
+                counter=f"gpu-{self._index}",
+                reason=f"GPU {self._index} cannot be opened: {problem.reason}",
+                remedy=problem.remedy,
+            )
 
 
 def _started(start_s: float) -> ModuleType:

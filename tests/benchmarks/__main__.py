@@ -10,7 +10,18 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.benchmarks import background, calls, cells, detecting, folding, history, start, subjects
+from tests.benchmarks import (
+    background,
+    calls,
+    cells,
+    detecting,
+    energyit,
+    folding,
+    gpus,
+    history,
+    start,
+    subjects,
+)
 from tests.benchmarks.effort import QUICK, Effort
 from tests.benchmarks.figures import Table
 from tests.benchmarks.place import Place, place
@@ -24,6 +35,8 @@ BENCHMARKS: dict[str, Callable[[Place, list[str], Effort], Table]] = {
     "history": history.run,
     "calls": calls.run,
     "detect": detecting.run,
+    "energyit": energyit.run,
+    "gpus": gpus.run,
 }
 
 

@@ -33,6 +33,8 @@ class Table:
     """All series of one benchmark."""
 
     title: str
+    reference: str = OURS
+    """What all others are put in relation to."""
     series: list[Series] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
 
@@ -56,12 +58,13 @@ class Table:
         return self.notes.index(text) + 1
 
     def markdown(self) -> str:
-        """The table; each tool is put in relation to ours for the same quantity."""
-        ours = {one.what: one.median for one in self.series if one.tool == OURS}
+        """The table; each tool is put in relation to the reference for the same quantity."""
+        ones = {one.what: one.median for one in self.series if one.tool == self.reference}
+        reference = "ours" if self.reference == OURS else self.reference
         lines = [f"### {self.title}", ""]
         lines += _markdown_table(
-            ("what", "tool", "median", "lowest - highest", "ours = 1", "aim"),
-            (_cells(one, ours.get(one.what)) for one in sorted(self.series, key=self._order)),
+            ("what", "tool", "median", "lowest - highest", f"{reference} = 1", "aim"),
+            (_cells(one, ones.get(one.what)) for one in sorted(self.series, key=self._order)),
         )
         if self.notes:
             lines.append("")
@@ -73,13 +76,13 @@ class Table:
         return next(i for i, one in enumerate(self.series) if one.what == series.what)
 
 
-def _cells(series: Series, ours: float | None) -> tuple[str, ...]:
+def _cells(series: Series, one: float | None) -> tuple[str, ...]:
     note = f" ({series.note})" if series.note else ""
     name = f"**{series.tool}**" if series.tool == OURS else series.tool
     value = series.median
     if value is None:
         return (series.what, name + note, series.problem or "no value", "", "", "")
-    ratio = f"{value / ours:.3g}" if ours and ours > 0 else ""
+    ratio = f"{value / one:.3g}" if one and one > 0 else ""
     return (
         series.what,
         name + note,

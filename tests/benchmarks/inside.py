@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import time
+import timeit
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -205,3 +206,39 @@ def detection(inside: Inside, count: int, sysfs: str) -> float:
         detect(settings).close()
         costs.append(now_ns() - t0)
     return median(costs)
+
+
+def energy_line(inside: Inside, in_cell_s: float) -> float:
+    """From the last moment of a ``%%energy`` cell to the moment when its line has been shown."""
+    shell = inside.shell
+    lines = ("%%energy", "import time as _time", f"_time.sleep({in_cell_s})")
+    shell.run_cell("\n".join((*lines, "_end_ns = _time.perf_counter_ns()")))
+    return now_ns() - int(shell.user_ns["_end_ns"])
+
+
+def statement_of(inside: Inside, seconds: float) -> str:
+    """A statement that takes about so long here, and does nothing but compute."""
+    numbers = 100
+    for _ in range(3):
+        loops = max(1, round(0.05 / seconds))
+        took_s = timeit.timeit(f"sum(range({numbers}))", number=loops) / loops
+        numbers = max(1, round(numbers * seconds / took_s))
+    return f"sum(range({numbers}))"
+
+
+def repeat_beside(inside: Inside, statement: str) -> dict[str, float]:
+    """``%timeit`` and ``%energyit`` of one statement: what they say, and how long they take."""
+    magic, names = inside.shell.run_line_magic, inside.shell.user_ns
+    t0 = now_ns()
+    timed = magic("timeit", f"-q -o {statement}")
+    t1 = now_ns()
+    magic("energyit", f"-q -o _repeated {statement}")
+    t2 = now_ns()
+    repeated = names["_repeated"]
+    return {
+        "timeit_s": timed.average,
+        "energyit_s": repeated.duration_s,
+        "energyit_j": repeated.energy_j,
+        "timeit_whole_s": (t1 - t0) / 1e9,
+        "energyit_whole_s": (t2 - t1) / 1e9,
+    }

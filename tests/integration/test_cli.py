@@ -22,7 +22,18 @@ from jupyter_green.sessions.model import Session
 
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "jupyter_green.cli.app"]
-COMMANDS = ("run", "report", "list", "prune", "place", "enable", "disable")
+COMMANDS = (
+    "run",
+    "report",
+    "exec",
+    "list",
+    "history",
+    "doctor",
+    "prune",
+    "place",
+    "enable",
+    "disable",
+)
 
 
 @dataclass
