@@ -59,7 +59,7 @@ class CounterInfo(Struct, frozen=True, kw_only=True, omit_defaults=True):
     device: str = ""
     """Name of the device in words."""
     assumption: str = ""
-    """For models: the assumption, in one line."""
+    """For models, and for sensors whose readings are added up: how, in one line."""
     accuracy: str = ""
     """What is published about the sensor's own error, which no bound here holds."""
 

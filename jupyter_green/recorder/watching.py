@@ -147,6 +147,7 @@ class Watcher:
         self._clock = clock
         self._tree = tree
         self._all_visible = all_visible
+        self._lag_looks = round(device.lag_s * 1e9 / POWER_PACE_NS)
         self._rhythm = self._rhythm_of()
         self._pace_ns = IDLE_PACE_NS
         self._changes: deque[int] = deque()
@@ -202,7 +203,7 @@ class Watcher:
             self._heeded_ns = self._clock.now_ns()
         while self._changes:
             self._asked_ns = self._changed_ns = self._changes.popleft()
-            self._points_wanted = max(self._points_wanted, POINTS_AFTER + 1)
+            self._points_wanted = max(self._points_wanted, POINTS_AFTER + 1 + self._lag_looks)
         messages = self._look()
         now_ns = self._clock.now_ns()
         if now_ns >= self._state_due_ns():

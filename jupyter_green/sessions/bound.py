@@ -17,9 +17,9 @@ from jupyter_green.events import CounterInfo
 TAIL = 0.01
 """Probability left outside. Far below the 5 % of the stated 95 %, because the power near a
 boundary is an estimate itself; ``tests/unit/test_bounds.py`` shows what comes of it."""
-PLACED_TAIL = 0.05
+PLACED_TAIL = 0.04
 """The same for readings that were placed between two updates: their errors hold the doubts about
-the power already."""
+the power already (``tests/unit/test_device_bounds.py``)."""
 
 Errors = Mapping[str, tuple[int, int]]
 """By counter, the least and the most that a reading may lag, in microjoules."""

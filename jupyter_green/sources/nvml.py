@@ -42,7 +42,7 @@ _POWER_WINDOW_S = {4: 0.01}
 """By architecture (4: Pascal), from the result matrix of Yang et al.: how often the sensor's
 reading changes, and over which time before it is a mean ..."""
 _ELSE_POWER_UPDATE_S = _ELSE_POWER_WINDOW_S = 0.1
-_AVERAGED_SINCE, _AVERAGED_S = 7, 1.0
+_AVERAGED_SINCE, _AVERAGED_S, _AVERAGED_LAG = 7, 1.0, 1.5
 """... which is a second from Ampere on, unless the driver tells the power of the moment."""
 _INTEGRATED_BAND = 0.05
 """Steps of power between two readings are misplaced by up to half the time between them."""
@@ -450,13 +450,16 @@ class Powered(_OneCounter):
     def __init__(self, card: Card) -> None:
         super().__init__(card, _power_info(card))
         card.power_w()  # one that does not even tell its power is refused
-        averaged = card.architecture_at_least(_AVERAGED_SINCE) and not card.tells_the_moment
-        window_s = _AVERAGED_S if averaged else 0.0
-        self._integrated = Integrated(_PowerSensor(card, self._counters[0]), window_s=window_s)
         update_s = self._counters[0].resolution_s
-        moment_s = _POWER_WINDOW_S.get(card.architecture, _ELSE_POWER_WINDOW_S)
-        self.lag_s = (update_s + (0.0 if averaged else moment_s)) / 2
-        """A reading is of so long ago: half of its greatest age, and half of what it averages."""
+        sensor = _PowerSensor(card, self._counters[0])
+        if card.architecture_at_least(_AVERAGED_SINCE) and not card.tells_the_moment:
+            self.lag_s = _AVERAGED_LAG * update_s
+            self._integrated = Integrated(sensor, window_s=_AVERAGED_S, delay_s=self.lag_s)
+        else:
+            moment_s = _POWER_WINDOW_S.get(card.architecture, _ELSE_POWER_WINDOW_S)
+            # Half of its greatest age, and half of what it averages.
+            self.lag_s = (update_s + moment_s) / 2
+            self._integrated = Integrated(sensor)
 
     @property
     def problems(self) -> Mapping[str, Problem]:

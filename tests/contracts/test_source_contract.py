@@ -6,10 +6,17 @@ known, make a counter unreadable, and bring it back.
 
 from __future__ import annotations
 
+import ctypes
 import os
+import re
+import subprocess
+import sys
+import tempfile
 import time
 import warnings
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from functools import cache
 from pathlib import Path
 from typing import Protocol
 
@@ -19,6 +26,7 @@ import pytest
 from jupyter_green.errors import UnreadableCounter
 from jupyter_green.events import CounterInfo
 from jupyter_green.settings import Settings
+from jupyter_green.sources import nvml
 from jupyter_green.sources.counter import Source
 from jupyter_green.sources.integrated import Integrated
 from jupyter_green.sources.modelled import Modelled
@@ -26,6 +34,7 @@ from jupyter_green.sources.perf import Perf
 from jupyter_green.sources.pyrapl import PyRapl
 from jupyter_green.sources.rapl import Rapl
 from tests.simulators.cpu import USER_HZ, FakeProc
+from tests.simulators.gpu import GRACE_HOPPER, PASCAL_GPU, Gpu, NvmlMachine
 from tests.simulators.machine import RaplMachine, build_tree, two_sockets
 from tests.simulators.pmu import Cpu, SimulatedPmu, describe_cpus, names_for_pyrapl
 
@@ -267,13 +276,92 @@ class SensorMachine:
         self._path.write_text("75000000\n")
 
 
+COUNTING, POWERED, WITH_MODULE = range(3)
+CARD_TICK_S = 0.002
+
+
+class Card:
+    """One card of a simulated NVIDIA machine. Its counter stands still but for its work."""
+
+    device = COUNTING
+    fragile = "gpu-0"
+    module = False
+
+    def __init__(self, root: Path) -> None:
+        self.now_ns = START_NS
+        self._machine = nvidia_machine()
+        self.mend()
+        self._machine.stand_still(self.device)
+
+    def source(self) -> Source:
+        devices, _ = nvml.find()
+        (found,) = (one for one in devices if one.counters[0].name == self.fragile)
+        return found
+
+    def work(self, seconds: float) -> dict[str, float]:
+        """A thousandth of the time, which the card does not know."""
+        self.now_ns += round(seconds * SECOND_NS)
+        machine = self._machine
+        before_mj = machine.counter_mj(self.device, time.monotonic_ns(), module=self.module)
+        machine.go_on(self.device)
+        time.sleep(seconds / 1000 + 2 * CARD_TICK_S if seconds > 0.01 else 0.0)
+        machine.stand_still(self.device)
+        after_mj = machine.counter_mj(self.device, time.monotonic_ns(), module=self.module)
+        return {self.fragile: (after_mj - before_mj) * 1000.0}
+
+    def spoil(self) -> None:
+        self._machine.lose(self.device)
+
+    def mend(self) -> None:
+        self._machine.find(self.device)
+
+
+class ModuleOfCard(Card):
+    device = WITH_MODULE
+    fragile = "module-2"
+    module = True
+
+
+class PoweredCard(Card):
+    """Steady power: its integral follows from the times that it is read at."""
+
+    device = POWERED
+    fragile = "gpu-1"
+
+    def work(self, seconds: float) -> dict[str, float]:
+        self.now_ns += round(seconds * SECOND_NS)
+        return {self.fragile: PASCAL_GPU.watts * seconds * 1e6}
+
+
+@cache
+def nvidia_machine() -> NvmlMachine:
+    """A process that has loaded the library keeps it, and with it this machine."""
+    root = Path(tempfile.mkdtemp(dir=os.environ[NVIDIA]))
+    gpus = (Gpu(tick_s=CARD_TICK_S), PASCAL_GPU, replace(GRACE_HOPPER, tick_s=CARD_TICK_S))
+    machine = NvmlMachine(root / "gpu", gpus)
+    machine.__enter__()
+    os.environ.update(machine.environment)
+    # Who asks for its name from now on is given this one.
+    ctypes.CDLL(str(machine.library), mode=ctypes.RTLD_GLOBAL)
+    return machine
+
+
 def remove(path: Path) -> None:
     """As in sysfs: who has the file open reads nothing any more."""
     path.write_bytes(b"")
     path.unlink()
 
 
-MACHINES: dict[str, Callable[[Path], Machine]] = {
+NVIDIA = "CONTRACT_OF_NVIDIA"
+"""Set in the process that puts the NVIDIA devices to the test: the directory of their machine."""
+
+NVIDIA_MACHINES: dict[str, Callable[[Path], Machine]] = {
+    "nvml counter": Card,
+    "nvml module": ModuleOfCard,
+    "nvml power": PoweredCard,
+}
+
+OTHER_MACHINES: dict[str, Callable[[Path], Machine]] = {
     "rapl": RaplTree,
     "perf": PerfMachine,
     "pyrapl": PyRaplTree,
@@ -283,6 +371,8 @@ MACHINES: dict[str, Callable[[Path], Machine]] = {
     "model by psutil": Psutil,
     "integrated": SensorMachine,
 }
+
+MACHINES = NVIDIA_MACHINES if NVIDIA in os.environ else OTHER_MACHINES
 
 
 def show_pyrapl(sysfs: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -328,7 +418,11 @@ def test_counters_say_what_they_are(source: Source) -> None:
         assert info.source == source.name
         assert info.provenance in ("measured", "integrated", "modelled")
         assert 0 < info.resolution_s <= 1
-        assert (info.provenance == "modelled") == bool(info.assumption) == (info.band > 0)
+        if info.provenance == "modelled":
+            assert info.assumption
+            assert info.band > 0
+        elif info.provenance == "measured":
+            assert not info.assumption
 
 
 def test_reads_whole_microjoules_of_every_counter(machine: Machine, source: Source) -> None:
@@ -470,3 +564,21 @@ def test_a_new_process_continues_the_counter(machine: Machine, source: Source) -
     other = machine.source()
     assert other.read(machine.now_ns) == source.read(machine.now_ns)
     other.close()
+
+
+@pytest.mark.skipif(
+    NVIDIA in os.environ or not sys.platform.startswith("linux"), reason="runs the NVIDIA devices"
+)
+def test_nvidia_devices_keep_it_too(tmp_path: Path) -> None:
+    """All of the above, in a process of its own: the library stays in the one that loaded it."""
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", __file__],
+        env={**os.environ, NVIDIA: str(tmp_path)},
+        cwd=Path(__file__).parents[2],
+        capture_output=True,
+        text=True,
+        timeout=100,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert int(re.findall(r"(\d+) passed", done.stdout)[0]) >= len(NVIDIA_MACHINES) * 12

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import subprocess
 import sys
 import time
@@ -16,6 +18,7 @@ from jupyter_green.sources.counter import Detection
 from jupyter_green.sources.detect import detect
 from tests.simulators import machine
 from tests.simulators.cpu import FakeProc
+from tests.simulators.gpu import PASCAL_GPU, Gpu, NvmlMachine
 from tests.simulators.machine import RaplMachine, Zone, build_tree
 from tests.simulators.pmu import Cpu, SimulatedPmu
 
@@ -214,6 +217,82 @@ def test_detection_is_quick(tmp_path: Path, zones: tuple[Zone, ...]) -> None:
         found(settings).close()
         took_s.append(time.perf_counter() - begin)
     assert min(took_s) < 0.005
+
+
+# GPUs
+
+
+FIND = """
+import msgspec, sys
+from jupyter_green.settings import Settings
+from jupyter_green.sources.detect import detect
+
+settings = Settings(data_dir="", sysfs_root={sysfs!r}, procfs_root={procfs!r}, gpus={gpus!r})
+found = detect(settings, devices={devices!r}, environ={{}}, root="/nowhere")
+names = [info.name for info in found.counters]
+refused = [one for one in found.refused if one.source == "nvml"]
+loaded = sorted({{"pynvml", "ctypes"}} & set(sys.modules))
+found.close()
+read = [device.read(0) for device in found.devices]
+print(msgspec.json.encode([names, refused, loaded, read]).decode())
+"""
+
+
+def find_gpus(
+    tmp_path: Path, environment: dict[str, str], gpus: str = "used", devices: bool = True
+) -> tuple[list[str], list[dict[str, object]], list[str], list[object]]:
+    """In a process of its own: one that has loaded the driver's library keeps it."""
+    settings = make(tmp_path / "machine", machine.one_socket())
+    code = FIND.format(
+        sysfs=settings.sysfs_root, procfs=settings.procfs_root, gpus=gpus, devices=devices
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        env={**os.environ, **environment},
+        check=True,
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    names, refused, loaded, read = json.loads(done.stdout)
+    return names, refused, loaded, read
+
+
+def test_a_kernel_never_loads_the_drivers_library(tmp_path: Path) -> None:
+    names, refused, loaded, _ = find_gpus(tmp_path, {}, devices=False)
+    assert names == ["package-0", "core-0", "uncore-0", "dram-0"]
+    assert refused == []
+    assert loaded == []
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a .so is Linux's")
+def test_no_library_is_told_and_nothing_wrong(tmp_path: Path) -> None:
+    names, (refusal,), loaded, _ = find_gpus(tmp_path, {"LD_LIBRARY_PATH": ""})
+    assert "package-0" in names
+    assert not any(name.startswith("gpu") for name in names)
+    assert refusal["by_choice"] is True
+    assert "no NVIDIA driver" in str(refusal["reason"])
+    assert "pynvml" not in loaded
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a .so is Linux's")
+@pytest.mark.parametrize("gpus", ["used", "visible"])
+def test_devices_come_after_the_sources(tmp_path: Path, gpus: str) -> None:
+    with NvmlMachine(tmp_path / "gpu", [Gpu(), PASCAL_GPU]) as simulated:
+        names, refused, _, read = find_gpus(tmp_path, simulated.environment, gpus)
+    assert names == ["package-0", "core-0", "uncore-0", "dram-0", "gpu-0", "gpu-1"]
+    assert refused == []
+    assert read == [{}, {}], "they are closed with the rest"
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="a .so is Linux's")
+def test_no_gpus_are_wanted(tmp_path: Path) -> None:
+    with NvmlMachine(tmp_path / "gpu", [Gpu()]) as simulated:
+        names, (refusal,), loaded, _ = find_gpus(tmp_path, simulated.environment, "none")
+        assert simulated.calls("nvmlInit_v2") == simulated.calls("nvmlInitWithFlags") == 0
+    assert "gpu-0" not in names
+    assert refusal == {"source": "nvml", "reason": "gpus is none", "by_choice": True}
+    assert loaded == []
 
 
 def test_heavy_packages_stay_unloaded(tmp_path: Path) -> None:

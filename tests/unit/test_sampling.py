@@ -20,6 +20,7 @@ from jupyter_green.events import (
     ClockAnchored,
     CounterInfo,
     CounterLost,
+    CounterNoted,
     CounterRestored,
     Event,
     IntensityChanged,
@@ -35,14 +36,24 @@ from jupyter_green.events import (
     encode,
 )
 from jupyter_green.recorder.attribution import CpuTimes
+from jupyter_green.recorder.device import PATIENCE_NS
 from jupyter_green.recorder.sampling import Sampler
+from jupyter_green.recorder.watching import SHARED
 from jupyter_green.recorder.wire import Mark
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Cell, Session
 from jupyter_green.settings import Settings
 from jupyter_green.sources.counter import Detection, Source
 from jupyter_green.sources.integrated import Integrated
-from tests.simulators.virtual import NS, Curve, VirtualClock, VirtualCounter, VirtualSource
+from tests.simulators.virtual import (
+    KERNEL_PID,
+    NS,
+    Curve,
+    VirtualClock,
+    VirtualCounter,
+    VirtualMachine,
+    VirtualSource,
+)
 
 RAPL_RANGE_UJ = 262_143_328_850
 SMALL_RANGE_UJ = 1_000_000_000
@@ -1224,3 +1235,318 @@ def test_recorders_that_die_one_after_the_other_lose_nothing() -> None:
     assert not session.holes
     assert session.total.missing == ()
     assert session.total.total_uj == pytest.approx(150e6 * session.duration_s, rel=0.02)
+
+
+# --- devices ---
+
+STRANGER = 4711
+CARD_W = 60.0
+
+
+def card(name: str = "gpu-0", watts: float = CARD_W) -> VirtualCounter:
+    info = about(
+        name,
+        domain="gpu",
+        source="nvml",
+        resolution_s=0.1,
+        clock="",
+        range_uj=None,
+        max_power_w=1000.0,
+        quantum_uj=1000.0,
+        centred=True,
+    )
+    return VirtualCounter(info, constant(watts), start_uj=10**9, tick_s=0.1, tick_phase_s=0.031)
+
+
+class Cards:
+    """A recorder that watches devices, and the kernel; seconds count from the session's start."""
+
+    def __init__(self, *cards: VirtualCounter, used: bool = True, **counters: bool) -> None:
+        beside = [counter()] if counters.get("beside") else []
+        self.machine = VirtualMachine(beside, devices=cards or (card(),))
+        self.device = self.machine.devices[0]
+        if not used:
+            self.device.processes = []
+        self.sampler = self.machine.sampler
+        started = SessionStarted(
+            t=0.0,
+            format="1.0",
+            session="s",
+            version="0",
+            wall_s=0.0,
+            host="h",
+            boot_id="b",
+            pid=1,
+            process_started=0.0,
+        )
+        self.machine.mark(started, self.ns(0))
+
+    def ns(self, t_s: float) -> int:
+        return self.machine.start_ns + round(t_s * NS)
+
+    def run(self, until_s: float) -> None:
+        self.machine.run_until(self.ns(until_s))
+
+    def mark(self, event: AnyEvent, t_s: float) -> None:
+        self.machine.mark(event, self.ns(t_s), 300_000)
+
+    def cell(self, number: int, begin_s: float, end_s: float) -> None:
+        self.mark(CellStarted(t=0, number=number, cell=f"c{number}"), begin_s)
+        self.mark(CellFinished(t=0, number=number, status="ok"), end_s)
+
+    @property
+    def events(self) -> list[Event]:
+        return self.machine.events
+
+    def of(self, kind: type) -> list[Event]:
+        return [event for event in self.events if isinstance(event, kind)]
+
+    def session(self) -> Session:
+        fold = Fold()
+        for event in self.machine.settle():
+            assert decode(encode(event)) == event
+            fold.feed(event)
+        times = [event.t for event in self.events]
+        assert times == sorted(times), "events must leave in the order of their time"
+        stamped: dict[str, int] = {}
+        for event in self.events:
+            for name, uj in getattr(event, "uj", {}).items():
+                assert uj >= stamped.get(name, 0), f"{name} falls at {event}"
+                stamped[name] = uj
+        session = fold.session()
+        assert_sound(session)
+        return session
+
+
+def true_uj(seconds: float, watts: float = CARD_W) -> object:
+    """But for a tick's moment."""
+    return pytest.approx(seconds * watts * 1e6, abs=watts * 1e3)
+
+
+def test_a_cell_has_the_energy_of_the_device_it_uses() -> None:
+    bench = Cards(card(), card("gpu-1", 400.0))
+    bench.machine.devices[1].use(STRANGER)
+    bench.cell(1, 5.0, 7.5)
+    session = bench.session()
+    cell = session.cell(1)
+    assert cell.energy.uj["gpu-0"] == true_uj(2.5)
+    assert cell.energy.uj["gpu-1"] == 0
+    assert cell.energy.missing == ()
+    (told,) = bench.of(CellFinished)
+    assert isinstance(told, CellFinished)
+    assert (told.devices, told.devices_shared) == (["gpu-0"], [])
+    assert set(told.error_uj) == {"gpu-0", "gpu-1"}
+
+
+def test_a_device_counts_from_its_first_use_on() -> None:
+    bench = Cards(used=False)
+    bench.cell(1, 5.0, 7.0)
+    bench.mark(CellStarted(t=0, number=2, cell="c2"), 8.0)
+    bench.device.use(KERNEL_PID)
+    bench.mark(CellFinished(t=0, number=2, status="ok"), 10.0)
+    bench.cell(3, 11.0, 12.0)
+    session = bench.session()
+    assert session.cell(1).energy.uj["gpu-0"] == 0
+    # It was seen not to be used at the beginning, and to be used within the cell.
+    assert session.cell(2).energy.uj["gpu-0"] == true_uj(2.0)
+    assert session.cell(3).energy.uj["gpu-0"] == true_uj(1.0)
+    devices = [event.devices for event in bench.of(CellFinished)]  # type: ignore[attr-defined]
+    assert devices == [[], ["gpu-0"], ["gpu-0"]]
+
+
+def test_what_is_not_used_any_more_does_not_count() -> None:
+    bench = Cards()
+    bench.cell(1, 5.0, 7.0)
+    bench.device.processes = []
+    bench.cell(2, 20.0, 22.0)
+    session = bench.session()
+    assert session.cell(1).energy.uj["gpu-0"] == true_uj(2.0)
+    assert session.cell(2).energy.uj["gpu-0"] == 0
+
+
+def test_a_process_that_ends_with_its_cell_takes_nothing_away() -> None:
+    """A training in a child: at the cell's end nobody uses the device any more."""
+    bench = Cards()
+    bench.mark(CellStarted(t=0, number=1, cell="c1"), 5.0)
+    bench.run(7.98)
+    bench.device.processes = []
+    bench.mark(CellFinished(t=0, number=1, status="ok"), 8.0)
+    bench.cell(2, 8.3, 8.4)
+    session = bench.session()
+    assert session.cell(1).energy.uj["gpu-0"] == true_uj(3.0)
+
+
+def test_a_shared_device_is_told_with_the_share() -> None:
+    bench = Cards()
+    bench.device.use(KERNEL_PID, STRANGER, STRANGER + 1, STRANGER + 2)
+    bench.cell(1, 5.0, 9.0)
+    bench.session()
+    (told,) = bench.of(CellFinished)
+    assert isinstance(told, CellFinished)
+    assert told.devices_shared == ["gpu-0"]
+    assert told.device_shares == {"gpu-0": 0.25}
+    assert [event.note for event in bench.of(CounterNoted)] == [SHARED]  # type: ignore[attr-defined]
+
+
+def test_samples_tell_what_used_devices_do() -> None:
+    bench = Cards(card(), card("gpu-1"))
+    bench.machine.devices[1].use(STRANGER)
+    bench.device.utilisation = 0.75
+    bench.cell(1, 5.0, 9.5)
+    bench.session()
+    running = [event for event in bench.of(PowerSampled) if event.running]  # type: ignore[attr-defined]
+    assert len(running) >= 3
+    for event in running:
+        assert isinstance(event, PowerSampled)
+        assert set(event.devices) == {"gpu-0"}
+        assert event.devices["gpu-0"].utilisation == 0.75
+        assert event.uj["gpu-0"] > 0
+        assert event.uj["gpu-1"] == 0
+
+
+def test_watchers_know_whether_a_cell_runs() -> None:
+    bench = Cards()
+    (watch,) = bench.machine.watches
+    bench.mark(CellStarted(t=0, number=1, cell="c1"), 3.0)
+    assert watch.watcher.running
+    bench.run(13.0)
+    asked = sum(t_ns > bench.ns(3.5) for t_ns in bench.device.states_ns)
+    assert asked >= 8, "once a second within a cell"
+    bench.mark(CellFinished(t=0, number=1, status="ok"), 13.0)
+    assert not watch.watcher.running
+    bench.session()
+
+
+@pytest.mark.parametrize(("power_w", "told"), [(90.0, "50% more"), (30.0, "50% less"), (63, "")])
+def test_a_counter_and_power_readings_that_disagree_are_told(power_w: float, told: str) -> None:
+    bench = Cards()
+    bench.device.power_w = power_w
+    bench.cell(1, 3.0, 75.0)
+    bench.session()
+    notes = [event.note for event in bench.of(CounterNoted)]  # type: ignore[attr-defined]
+    assert len(notes) == bool(told)
+    assert all(told in note for note in notes)
+
+
+def test_a_device_that_is_lost_and_found() -> None:
+    bench = Cards(beside=True)
+    bench.cell(1, 4.0, 5.0)
+    bench.run(5.6)
+    bench.device.counter.failing = True
+    bench.cell(2, 6.0, 9.0)
+    bench.run(10.0)
+    bench.device.counter.failing = False
+    bench.cell(3, 14.0, 15.0)
+    session = bench.session()
+    (lost,), (back,) = bench.of(CounterLost), bench.of(CounterRestored)
+    assert isinstance(lost, CounterLost)
+    assert isinstance(back, CounterRestored)
+    assert (lost.counter, lost.reason, lost.remedy) == (
+        "gpu-0",
+        "simulated failure",
+        "simulate none",
+    )
+    assert not back.lost, "it went on counting"
+    assert session.cell(1).energy.uj["gpu-0"] == true_uj(1.0)
+    assert session.cell(2).energy.missing == ("gpu-0",)
+    assert session.cell(2).energy.uj["package-0"] > 0
+    assert session.cell(3).energy.uj["gpu-0"] == true_uj(1.0)
+
+
+def test_a_device_that_restarts_leaves_a_hole() -> None:
+    bench = Cards()
+    bench.cell(1, 4.0, 5.0)
+    bench.run(6.0)
+    reset(bench.device.counter, bench.machine.clock.time_ns)
+    bench.cell(2, 9.0, 10.0)
+    session = bench.session()
+    assert session.cell(1).energy.uj["gpu-0"] == true_uj(1.0)
+    assert session.cell(2).energy.uj["gpu-0"] == true_uj(1.0)
+    (back,) = bench.of(CounterRestored)
+    assert isinstance(back, CounterRestored)
+    assert back.lost
+
+
+def test_a_suspend_is_a_hole_in_every_device() -> None:
+    bench = Cards()
+    bench.cell(1, 4.0, 5.0)
+    bench.run(6.5)
+    bench.machine.clock.asleep_s += 3600
+    bench.run(7.5)
+    bench.cell(2, 9.0, 10.0)
+    session = bench.session()
+    assert session.cell(2).energy.uj["gpu-0"] == true_uj(1.0)
+    assert any("suspended" in event.reason for event in bench.of(CounterLost))  # type: ignore[attr-defined]
+
+
+def test_the_kernel_dies_within_a_cell() -> None:
+    bench = Cards()
+    bench.mark(CellStarted(t=0, number=1, cell="c1"), 5.0)
+    bench.run(8.0)
+    bench.sampler.on_death()
+    assert not bench.sampler.ended, "the device's energy is worth waiting for"
+    session = bench.session()
+    assert bench.sampler.ended
+    assert session.cell(1).energy.uj["gpu-0"] == true_uj(3.0)
+    assert isinstance(bench.events[-1], SessionEnded)
+
+
+def test_the_end_of_a_session_waits_for_the_ticks() -> None:
+    bench = Cards()
+    bench.cell(1, 5.0, 6.0)
+    bench.mark(SessionEnded(t=0, reason="goodbye"), 6.01)
+    session = bench.session()
+    assert bench.sampler.ended
+    assert session.cell(1).energy.uj["gpu-0"] == true_uj(1.0)
+
+
+def test_the_recorder_is_replaced() -> None:
+    bench = Cards()
+    bench.cell(1, 4.0, 5.0)
+    bench.mark(CellStarted(t=0, number=2, cell="c2"), 6.0)
+    bench.run(7.0)
+    bench.machine.restart("killed", NS // 2)
+    bench.mark(CellFinished(t=0, number=2, status="ok"), 9.0)
+    bench.cell(3, 12.0, 13.0)
+    session = bench.session()
+    assert session.cell(1).energy.uj["gpu-0"] == true_uj(1.0)
+    assert session.cell(3).energy.uj["gpu-0"] == true_uj(1.0)
+    assert any("restarted" in event.reason for event in bench.of(CounterLost))  # type: ignore[attr-defined]
+
+
+def test_a_watcher_that_does_not_answer_is_waited_for_so_long() -> None:
+    """The driver hangs: the boundary goes without the device, and the rest is whole."""
+    bench = Cards(beside=True)
+    bench.run(4.0)
+    bench.machine.watches = []
+    bench.cell(1, 5.0, 6.0)
+    bench.run(6.0 + PATIENCE_NS / NS - 0.2)
+    assert bench.of(CellFinished) == []
+    bench.run(6.0 + PATIENCE_NS / NS + 0.2)
+    (told,) = bench.of(CellFinished)
+    assert isinstance(told, CellFinished)
+    assert "package-0" in told.uj
+    assert "gpu-0" not in told.uj
+
+
+def test_what_is_known_at_once_is_told_and_leaves_no_trace() -> None:
+    bench, other = Cards(), Cards()
+    for one in (bench, other):
+        one.cell(1, 5.0, 7.0)
+        one.run(7.05)
+    assert bench.sampler.finished < len(bench.machine.sent)
+    provisional = bench.sampler.provisional(len(bench.machine.sent))
+    assert provisional is not None
+    (told,) = [event for event in provisional if isinstance(event, CellFinished)]
+    assert told.uj["gpu-0"] > 0
+    assert bench.session() == other.session()
+
+
+def test_recording_a_session_of_cells_and_devices_partitions_its_time() -> None:
+    bench = Cards(card(), card("gpu-1", 200.0), beside=True)
+    for number in range(30):
+        bench.machine.devices[1].use(*((KERNEL_PID,) if number % 7 < 3 else (STRANGER,)))
+        bench.cell(number, 5.0 + number * 0.7, 5.5 + number * 0.7)
+    session = bench.session()
+    cells = [cell.energy.uj["gpu-0"] for cell in session.cells]
+    assert sum(cells) == pytest.approx(30 * 0.5 * CARD_W * 1e6, rel=1e-3)
