@@ -259,7 +259,14 @@ def start(home: Home, *arguments: str, stdout: int | IO[Any] = subprocess.PIPE) 
         stdout=stdout,
         stderr=subprocess.PIPE,
         start_new_session=True,
+        preexec_fn=heed_signals,
     )
+
+
+def heed_signals() -> None:
+    """The tests may run where these are ignored, below nohup or in the background of a shell."""
+    for name in ("SIGINT", "SIGTERM", "SIGHUP", "SIGUSR1", "SIGUSR2", "SIGQUIT"):
+        signal.signal(getattr(signal, name), signal.SIG_DFL)
 
 
 @pytest.fixture
