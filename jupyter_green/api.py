@@ -103,6 +103,11 @@ class measure:  # used like a function: ``with measure("train"):``
         stage: str | None = None,
         technique: str | None = None,
     ) -> None:
+        if callable(name):
+            raise TypeError(
+                'measure needs a name: @measure("predict") above a function, or '
+                'with measure("train"):'
+            )
         self.name = str(name)
         self._tags = Tags(label=label, stage=stage, technique=technique)
         self._tracker: Tracker | None = None

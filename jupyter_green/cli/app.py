@@ -6,11 +6,13 @@ import os
 import sys
 from argparse import ArgumentError
 from collections.abc import Sequence
+from pathlib import Path
 
 from jupyter_core.application import NoStart
 
 from jupyter_green.cli.base import (
     BROKEN_PIPE,
+    FAILED,
     INTERRUPTED,
     OK,
     USAGE,
@@ -62,6 +64,9 @@ def main(argv: Sequence[str] | None = None) -> None:
     Raises:
         SystemExit: always, with the exit code.
     """
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by who started us: nobody wants to read it
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115  (until the end)
     for stream in (sys.stdout, sys.stderr):
         # A terminal that has no plus-minus sign gets a question mark and not a traceback.
         if hasattr(stream, "reconfigure"):
@@ -73,6 +78,10 @@ def main(argv: Sequence[str] | None = None) -> None:
         # Whoever read us has read enough. Python would complain when it flushes at its end.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         code = BROKEN_PIPE
+    except OSError as error:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        complain(f"the output cannot be written: {error.strerror}")
+        code = FAILED
     raise SystemExit(code)
 
 

@@ -60,7 +60,10 @@ def examine(
     gpus = tuple(one.told(recorders) for one in watched_gpus)
     calls_s = {gpu.counter: gpu.call_s for gpu in gpus if gpu.call_s is not None}
     power_w = {
-        one.info.name: one.power_w for one in seen if one.info.counted and one.power_w is not None
+        one.info.name: one.power_w
+        for one in seen
+        # A GPU counts only while a notebook uses it.
+        if one.info.counted and one.power_w is not None and one.info.scope != "device"
     }
     intensity, place_problem = _place(settings)
     found = Examination(

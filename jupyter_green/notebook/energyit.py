@@ -107,6 +107,8 @@ def _with(options: Options, flag: str, value: str | None) -> Options:
     if flag in ("-n", "-r") and value is not None and value.isdigit() and int(value) > 0:
         number = int(value)
         return replace(options, loops=number) if flag == "-n" else replace(options, runs=number)
+    if flag in ("-n", "-r"):
+        raise UsageError(f"{flag} needs a number of 1 or more\n{USAGE}")
     raise UsageError(f"{flag} {value or ''} is no option of %energyit\n{USAGE}")
 
 

@@ -110,9 +110,9 @@ class Completer:
                 uj[name] = round(placed.uj)
                 error_uj[name] = (round(placed.error_uj),) * 2
         if isinstance(event, CellStarted) and self._devices:
-            self._ledges[event.number] = self._on_ledge(uj)
+            self._ledges[event.number] = self._on_ledge(unfinished.t_ns, uj)
         elif isinstance(event, CellFinished) and self._devices:
-            event = self._with_devices(event, uj)
+            event = self._with_devices(event, unfinished.t_ns, uj)
         return structs.replace(event, uj=uj, error_uj=error_uj)
 
     def _errors(self, boundary: Unfinished) -> dict[str, tuple[int, int]]:
@@ -127,12 +127,12 @@ class Completer:
                 error_uj[name] = (round(least), round(most))
         return error_uj
 
-    def _on_ledge(self, uj: dict[str, int]) -> dict[str, Ledge]:
-        return {name: device.ledge(uj.get(name)) for name, device in self._devices.items()}
+    def _on_ledge(self, t_ns: int, uj: dict[str, int]) -> dict[str, Ledge]:
+        return {name: device.ledge(t_ns, uj.get(name)) for name, device in self._devices.items()}
 
-    def _with_devices(self, event: CellFinished, uj: dict[str, int]) -> CellFinished:
+    def _with_devices(self, event: CellFinished, t_ns: int, uj: dict[str, int]) -> CellFinished:
         """What the cell used, and what it shared."""
-        began, ended = self._ledges.pop(event.number, {}), self._on_ledge(uj)
+        began, ended = self._ledges.pop(event.number, {}), self._on_ledge(t_ns, uj)
         used = [name for name, ledge in began.items() if ended[name].is_used_since(ledge)]
         shared = [name for name in used if ended[name].is_shared_since(began[name])]
         shares = {name: ended[name].share_since(began[name]) for name in shared}

@@ -23,6 +23,7 @@ that is slow to answer is given more time ..."""
 MOST_PATIENCE_NS = 10_000_000_000
 ANSWERS = 20
 """... but no more than that, or than so many of its answers take."""
+LOOKS = 256
 CHECKED_S = 60.0
 """Power readings are averages of up to a second: over a shorter cell they tell nothing ..."""
 DOUBT = 0.1
@@ -97,6 +98,8 @@ class DeviceTrack:
         self.state: DeviceState | None = None
         """As last seen."""
         self._work = Ledge(0)
+        self._worked: deque[tuple[int, Ledge]] = deque(maxlen=LOOKS)
+        """By the time of each look: stamps are completed later than others are looked at."""
         self._checked: Point | None = None
         """The tick up to which power readings were added up beside the counter."""
         self._track = Track(info, absolute=absolute)
@@ -172,6 +175,7 @@ class DeviceTrack:
             others=work.others + others,
             strangers=work.strangers + (strangers > 0),
         )
+        self._worked.append((seen.t_ns, self._work))
 
     def _check(self, seen: Seen) -> None:
         """Add up the power readings beside the counter."""
@@ -196,9 +200,10 @@ class DeviceTrack:
         """The kernel's processes had a context on it when it was last looked at."""
         return bool(self._uses) and self._uses[-1].used
 
-    def ledge(self, uj: int | None) -> Ledge:
-        """Where the device stands, at a stamp that says ``uj`` of it."""
-        return replace(self._work, uj=uj or 0)
+    def ledge(self, t_ns: int, uj: int | None) -> Ledge:
+        """Where the device stood at a stamp of that time, which says ``uj`` of it."""
+        known = [work for looked_ns, work in self._worked if looked_ns <= t_ns]
+        return replace(known[-1] if known else Ledge(0), uj=uj or 0)
 
     def forget(self, t_ns: int, reason: str) -> None:
         """The time since the last reading is no measurement (a suspend): a marked hole."""

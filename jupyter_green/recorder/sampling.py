@@ -457,7 +457,7 @@ class Sampler:
                     devices={
                         name: track.state
                         for name, track in self._devices.items()
-                        if track.used and track.state is not None
+                        if track.used and track.state is not None and track.info.counted
                     },
                 ),
             )

@@ -194,6 +194,11 @@ class Track:
         if self.info.range_uj:
             self.offset_uj %= self.info.range_uj
         reason = f"the counter went from {before} to {raw_uj} µJ: a reset"
+        if raw_uj > before:
+            reason = (
+                f"the counter went up by {(raw_uj - before) / 1e6:.0f} J in "
+                f"{(t_ns - newest_ns) / NS_PER_S:.1f} s, more than it can have used: a reset"
+            )
         self._lose(Loss(newest_ns, t_ns, reason))
         self._return(t_ns, lost=True, reason="counts again after a reset")
         self._times.clear()

@@ -41,7 +41,7 @@ POWER_PACE_NS = 50 * MS
 """A sensor that shows its power alone is read so often while somebody needs it."""
 HEARTBEAT_NS = 1_000 * MS
 """A counter that does not move is reported so often."""
-STATE_NS = 1_000 * MS
+STATE_NS = 500 * MS
 """While a cell runs, it is looked at who uses the device so often ..."""
 IDLE_STATE_NS = 5_000 * MS
 """... else so often, and when something began or ended ..."""

@@ -46,6 +46,7 @@ SMALLEST_KWH = 1e-6
 
 NO_COUNTER = "no counter"
 """Stands where nothing could be read. Zero would be a measurement."""
+RECORDED_WITHOUT_PLACE = "no place was set; `jupyter green report --place FR` values it anew"
 NO_PLACE = "set a place with `%green place FR` (or `jupyter green place FR`)"
 
 
@@ -222,7 +223,9 @@ def _facts(session: Session) -> Iterable[tuple[str, str]]:
     yield "Time", _time_fact(session)
     yield "Source", _source_fact(session)
     if session.state == "open" and session.devices:
-        yield "Now", " · ".join(_device_fact(*each) for each in session.devices.items())
+        ago_s = max(0.0, session.duration_s - session.devices_s)
+        states = " · ".join(_device_fact(*each) for each in session.devices.items())
+        yield "Devices", f"{format_duration(ago_s)} ago: {states}"
     for refusal in session.refused:
         if not refusal.by_choice:
             yield "Not used", _refusal_words(refusal)
@@ -243,7 +246,7 @@ def _co2_fact(session: Session) -> str:
     grams = session.co2_g(session.total)
     intensity = session.intensity
     if intensity is None:
-        return NO_PLACE
+        return NO_PLACE if session.state == "open" else RECORDED_WITHOUT_PLACE
     if session.total.total_uj is None:
         return "not known, because no energy is"
     if grams is None:
@@ -281,13 +284,19 @@ def _time_fact(session: Session) -> str:
 
 def _source_fact(session: Session) -> str:
     names: defaultdict[tuple[str, str], list[str]] = defaultdict(list)
+    unused = []
     for name, info in session.counters.items():
-        if info.counted:
+        if info.counted and info.scope == "device" and session.total.uj.get(name) == 0:
+            unused.append(clean(name))
+        elif info.counted:
             names[info.provenance, info.source].append(clean(name))
     groups = [
         f"{clean(provenance)}: {', '.join(counters)} ({clean(source)})"
         for (provenance, source), counters in names.items()
     ]
+    if unused:
+        few = ", ".join(unused) if len(unused) <= 3 else f"{len(unused)} GPUs"
+        groups.append(f"not used: {few}")
     return " · ".join(groups) or "no energy counter; the reasons follow"
 
 
@@ -450,7 +459,8 @@ def _gap_marks(energy: Energy) -> Iterable[str]:
 
 def _energy_marks(energy: Energy) -> Iterable[str]:
     yield from _gap_marks(energy)
-    yield from (clean(kind) for kind in energy.provenance if kind != "measured")
+    if set(energy.provenance) - {"measured"}:
+        yield clean(provenance_words(energy))
 
 
 def _runs(cells: Iterable[Cell]) -> dict[int, tuple[int, int]]:

@@ -129,6 +129,7 @@ class Fold:
         self._overlaps: list[Overlap] = []
         self._dropped = 0
         self._devices: dict[str, DeviceState] = {}
+        self._devices_s = 0.0
         self._problems: list[str] = []
         self._wall = (0.0, 0.0)
         self._suspends: list[tuple[float, float]] = []
@@ -465,7 +466,7 @@ class Fold:
             windows[index] = msgspec.structs.replace(window, energy=energy)
 
     def _power_sampled(self, event: PowerSampled) -> None:
-        self._devices = event.devices
+        self._devices, self._devices_s = event.devices, event.t
 
     def _counter_noted(self, event: CounterNoted) -> None:
         self._add_problem("; ".join(filter(None, (f"{event.counter}: {event.note}", event.remedy))))
@@ -550,7 +551,8 @@ class Fold:
             overlaps=tuple(self._overlaps),
             paused=self.paused,
             suspends=tuple(self._suspends),
-            devices=dict(self._devices),
+            devices={n: state for n, state in self._devices.items() if n not in self.lost},
+            devices_s=self._devices_s,
             power_w=self._trace.power_w(self._counted.difference(self.lost)),
             trace=self._trace.frozen(),
             bad_lines=self.bad_lines,

@@ -73,8 +73,13 @@ class Energy(Struct, frozen=True, kw_only=True):
 
     @property
     def below_resolution(self) -> bool:
-        """Too short for its counters: the updates at both ends outweigh the energy."""
-        return self.total_uj is not None and self.lag_uj > BELOW_RESOLUTION * self.total_uj
+        """Too short for its counters: the updates at both ends outweigh the energy.
+
+        Of one that lacks a counter this cannot be told.
+        """
+        if self.total_uj is None or self.missing:
+            return False
+        return self.lag_uj > BELOW_RESOLUTION * self.total_uj
 
 
 class OpenCell(Struct, frozen=True, kw_only=True):
@@ -321,7 +326,9 @@ class Session(Struct, frozen=True, kw_only=True):
     overlaps: tuple[Overlap, ...]
     paused: bool
     devices: dict[str, DeviceState]
-    """By counter, what the devices in use were doing at the last sample."""
+    """By counter, what the devices in use were doing at the last sample ..."""
+    devices_s: float
+    """... and when that was, in seconds since the start."""
     power_w: float | None
     """Mean counted power over the last few seconds of stamps."""
     trace: Trace

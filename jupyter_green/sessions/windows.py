@@ -96,6 +96,8 @@ def energy_of(
     missing = frozenset(missing)
     uj = {name: energy_uj for name, energy_uj in uj.items() if energy_uj or name not in missing}
     counted = {name: e for name, e in uj.items() if name in counters and counters[name].counted}
+    # A device that nobody uses stands beside the total, and says nothing about it.
+    told = [name for name, e in counted.items() if e or counters[name].scope != "device"] or counted
     lag_uj = lag_bound_uj(counted, counters, errors)
     band_uj = sum(counters[name].band * energy_uj for name, energy_uj in counted.items())
     return Energy(
@@ -104,7 +106,7 @@ def energy_of(
         lag_uj=lag_uj,
         bound_uj=lag_uj + band_uj,
         missing=tuple(sorted(c for c in missing if c in counters and counters[c].counted)),
-        provenance=tuple(sorted({counters[name].provenance for name in counted})),
+        provenance=tuple(sorted({counters[name].provenance for name in told})),
         by_period=by_period,
     )
 

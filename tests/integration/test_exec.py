@@ -259,7 +259,7 @@ def start(home: Home, *arguments: str, stdout: int | IO[Any] = subprocess.PIPE) 
         stdout=stdout,
         stderr=subprocess.PIPE,
         start_new_session=True,
-        preexec_fn=heed_signals,
+        preexec_fn=heed_signals,  # noqa: PLW1509  (it touches signals alone)
     )
 
 

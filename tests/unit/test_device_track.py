@@ -327,20 +327,21 @@ def test_a_device_that_was_never_used_needs_no_resuming() -> None:
 def test_ledges_tell_use_and_sharing() -> None:
     bench = Bench()
     bench.look(1, True, process("mine", 0.6))
-    before = bench.track.ledge(1000)
+    before = bench.track.ledge(ns(1), 1000)
     bench.look(2, True, process("mine", 0.6))
-    alone = bench.track.ledge(1000)
+    alone = bench.track.ledge(ns(2), 1000)
     assert not alone.is_used_since(before)
     assert not alone.is_shared_since(before)
     assert alone.share_since(before) == 1.0
     bench.look(3, True, process("mine", 0.6), process("other", 0.2), process("other", None))
-    shared = bench.track.ledge(1001)
+    shared = bench.track.ledge(ns(3), 1001)
+    assert bench.track.ledge(ns(2.5), 1000) == alone, "what is seen later is of later"
     assert shared.is_used_since(alone)
     assert shared.is_shared_since(alone)
     assert shared.share_since(alone) == 0.75
     assert shared.share_since(shared) is None
     assert Ledge(0).share_since(Ledge(0)) is None
-    assert bench.track.ledge(None).uj == 0
+    assert bench.track.ledge(ns(3), None).uj == 0
     assert bench.track.state is not None
     assert len(bench.track.state.processes or ()) == 3
 

@@ -179,7 +179,7 @@ def test_a_device_in_use_is_looked_at_tick_by_tick() -> None:
     bench.change(6.0, running=True)
     bench.run(30.0)
     assert len(bench.of(Ticked, 6.0)) - len(bench.of(Ticked, 7.9)) >= 18
-    assert 60 <= (len(bench.of(Ticked, 10.0)) - len(bench.of(Ticked, 20.0))) <= 72
+    assert 60 <= (len(bench.of(Ticked, 10.0)) - len(bench.of(Ticked, 20.0))) <= 80
     assert bench.reads_since(20.0) < 10 * 50
 
 
