@@ -343,8 +343,7 @@ def test_cards_that_are_different(user: Place, tmp_path: Path) -> None:
         for one in found.counters
         if one.counter.source != "nvml" and one.counter.counted
     )
-    gpus_w = sum(counters[f"gpu-{index}"].power_w or 0 for index in range(3))
-    assert found.power_w == pytest.approx(cpu_w + gpus_w)
+    assert found.power_w == pytest.approx(cpu_w), "GPUs count only while a notebook uses them"
 
 
 def test_power_readings_that_see_only_the_valleys(user: Place, tmp_path: Path) -> None:
