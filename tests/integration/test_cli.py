@@ -356,7 +356,7 @@ def test_report(used: Home) -> None:
 
     assert newest.code == 0, newest.err
     assert newest.out.startswith("train.ipynb · ")
-    assert "CO2: set a place" in newest.out
+    assert "CO2: no place was set" in newest.out
     for name in (session.id, session.id[:-2], str(journal), "train.ipynb", "train"):
         assert used.green("report", name).out == newest.out
 
