@@ -149,7 +149,6 @@ class Watcher:
         self._all_visible = all_visible
         self._lag_looks = round(device.lag_s * 1e9 / POWER_PACE_NS)
         self._rhythm = self._rhythm_of()
-        self._pace_ns = IDLE_PACE_NS
         self._changes: deque[int] = deque()
         """Times that the recorder's thread has told of, and this one has not heeded."""
         self._heeded_ns = 0
@@ -286,23 +285,26 @@ class Watcher:
         as_of_ns = began_ns if asked_ns is None else min(asked_ns, began_ns)
         mine = self._tree.pids()
         processes = [_owned(process, mine) for process in state.processes or ()]
+        self._last_state = _with(state, processes)
+        # A card that cannot be read says nothing of who uses it either.
+        messages = self._judge(state, processes) if self._failed_ns is None else []
+        return [*messages, Seen(name, as_of_ns, self._used, self._last_state)]
+
+    def _judge(self, state: DeviceState, processes: list[DeviceProcess]) -> list[Message]:
+        """Whether the kernel's processes use it, and what is to be said about that."""
         matched = any(process.whose == MINE for process in processes)
         self._matched = self._matched or matched
-        messages: list[Message] = []
-        if self._failed_ns is not None:
-            pass  # a card that cannot be read says nothing of who uses it either
-        elif self._all_visible:
+        if self._all_visible:
             self._used = self._device.is_visible(self.visible)
         elif self._is_told(state):
             self._used = matched
         else:
             occupied = bool(processes) or bool(state.utilisation)
             self._used = occupied and self._device.is_visible(self.visible)
-            messages += self._note(HIDDEN) if self._used else []
-        if matched and any(process.whose == OTHER for process in processes):
-            messages += self._note(SHARED)
-        self._last_state = _with(state, processes)
-        return [*messages, Seen(name, as_of_ns, self._used, self._last_state)]
+            if self._used:
+                return self._note(HIDDEN)
+        shared = matched and any(process.whose == OTHER for process in processes)
+        return self._note(SHARED) if shared else []
 
     def _is_told(self, state: DeviceState) -> bool:
         """The driver names the processes as they are named here."""
@@ -365,5 +367,14 @@ class WatchThread:
             wait_s = (self.watcher.due_ns() - self._clock.now_ns()) / 1e9
             if wait_s > 0 and self._wake.wait(wait_s):
                 continue  # something has changed, and with it perhaps when the next look is due
-            for message in self.watcher.step():
+            for message in self._step():
                 self._put(message)
+
+    def _step(self) -> list[Message]:
+        """An error of ours must not end the watch for good."""
+        try:
+            return self.watcher.step()
+        except Exception as error:
+            self._wake.wait(RETRY_NS / 1e9)
+            problem = Problem(f"watching it failed: {type(error).__name__}: {error}")
+            return [Failed(self.watcher.info.name, self._clock.now_ns(), problem)]

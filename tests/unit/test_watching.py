@@ -5,9 +5,11 @@ from __future__ import annotations
 import random
 from collections.abc import Callable
 from itertools import pairwise
+from queue import Queue
 
 import pytest
 
+from jupyter_green.clock import SystemClock
 from jupyter_green.events import CounterInfo, DeviceProcess
 from jupyter_green.recorder.ticks import MS
 from jupyter_green.recorder.watching import (
@@ -470,3 +472,29 @@ def test_the_thread_hands_on_what_the_recorder_tells() -> None:
     assert bench.watcher.visible == "GPU-1"
     bench.run(2.1)
     assert bench.of(Seen)[-1].t_ns == bench.ns(2.0)  # type: ignore[union-attr]
+
+
+class Broken(VirtualDevice):
+    """Its binding fails in a way that nobody has thought of, and recovers."""
+
+    failures = 1
+
+    def read(self, now_ns: int) -> dict[str, int]:
+        if self.failures:
+            self.failures -= 1
+            raise ZeroDivisionError("unheard of")
+        self.clock.time_ns = now_ns
+        return super().read(now_ns)
+
+
+def test_an_error_of_ours_is_told_and_the_watch_goes_on() -> None:
+    counter = VirtualCounter(about(), Curve(60, 60).energy_j, tick_s=0.1)
+    device = Broken(counter, VirtualClock(), random.Random(1))
+    seen: Queue[Message] = Queue()
+    watcher = Watcher(device, SystemClock(), VirtualTree(), all_visible=False)
+    WatchThread(watcher, seen.put, SystemClock()).start()
+    failed = seen.get(timeout=20)
+    assert isinstance(failed, Failed)
+    assert failed.problem.reason == "watching it failed: ZeroDivisionError: unheard of"
+    while not isinstance(seen.get(timeout=20), Ticked):
+        pass
