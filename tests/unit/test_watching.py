@@ -478,8 +478,11 @@ class Broken(VirtualDevice):
     """Its binding fails in a way that nobody has thought of, and recovers."""
 
     failures = 1
+    over = False
 
     def read(self, now_ns: int) -> dict[str, int]:
+        if self.over:
+            raise SystemExit  # ends the thread without a word
         if self.failures:
             self.failures -= 1
             raise ZeroDivisionError("unheard of")
@@ -498,3 +501,4 @@ def test_an_error_of_ours_is_told_and_the_watch_goes_on() -> None:
     assert failed.problem.reason == "watching it failed: ZeroDivisionError: unheard of"
     while not isinstance(seen.get(timeout=20), Ticked):
         pass
+    device.over = True
