@@ -164,6 +164,8 @@ class Recorder:
             self._sampler.on_time()
             self._answer_questions()
             self._look_around()
+        for watch in self._watches:
+            watch.stop()
         self._sampler.complete()
         self._journal.close(CLOSE_S)
         self._presence.leave()

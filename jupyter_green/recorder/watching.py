@@ -341,6 +341,7 @@ class WatchThread:
         self._put = put
         self._clock = clock
         self._wake = threading.Event()
+        self._stopped = False
         self._thread = threading.Thread(
             target=self._run, name=f"watch {watcher.info.name}", daemon=True
         )
@@ -361,8 +362,13 @@ class WatchThread:
         """The kernel's ``CUDA_VISIBLE_DEVICES`` is this now."""
         self.watcher.visible = visible
 
+    def stop(self) -> None:
+        """Watch no more. A call that hangs in the driver is not waited for."""
+        self._stopped = True
+        self._wake.set()
+
     def _run(self) -> None:
-        while True:
+        while not self._stopped:
             self._wake.clear()
             wait_s = (self.watcher.due_ns() - self._clock.now_ns()) / 1e9
             if wait_s > 0 and self._wake.wait(wait_s):
