@@ -24,11 +24,13 @@ MOST_PATIENCE_NS = 10_000_000_000
 ANSWERS = 20
 """... but no more than that, or than so many of its answers take."""
 LOOKS = 256
+"""So many looks at who works on it are kept, since stamps are completed later than these."""
 CHECKED_S = 60.0
 """Power readings are averages of up to a second: over a shorter cell they tell nothing ..."""
 DOUBT = 0.1
 """... and over a longer one they should agree with the counter to this share."""
 CHECK_STEP_NS = 3_000_000_000
+"""Between looks farther apart than this the power readings tell nothing of the mean."""
 
 
 @dataclass(frozen=True)
