@@ -2,17 +2,31 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from jupyter_green.configurable import load_settings
+from jupyter_green.notebook.channels import CommChannel
 from jupyter_green.notebook.hooks import Hooks
 from jupyter_green.notebook.magics import GreenMagics
+from jupyter_green.notebook.panels import Panels
 from jupyter_green.recorder import tracker as trackers
+from jupyter_green.recorder.tracker import Tracker
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-_loaded: dict[int, Hooks] = {}
+
+@dataclass(frozen=True)
+class Loaded:
+    """What belongs to one shell."""
+
+    hooks: Hooks
+    panels: Panels | None
+    comm: CommChannel | None
+
+
+_loaded: dict[int, Loaded] = {}
 
 
 def load(shell: InteractiveShell) -> None:
@@ -25,15 +39,34 @@ def load(shell: InteractiveShell) -> None:
     hooks = Hooks(shell, tracker)
     hooks.register()
     shell.register_magics(GreenMagics(shell, tracker, hooks))
-    _loaded[id(shell)] = hooks
+    _loaded[id(shell)] = Loaded(hooks, *_panels(shell, tracker))
+
+
+def _panels(shell: Any, tracker: Tracker) -> tuple[Panels | None, CommChannel | None]:
+    """The way to those who look at the session, where the shell has a kernel."""
+    kernel = getattr(shell, "kernel", None)
+    if kernel is None or not hasattr(kernel, "comm_manager"):
+        return None, None
+    subshells = bool(getattr(kernel, "_supports_kernel_subshells", False))
+    panels = Panels(tracker, shell, subshells=subshells)
+    comm = CommChannel(kernel, panels.receive)
+    comm.open()
+    panels.announce(comm)
+    return panels, comm
+
+
+def panels_of(shell: Any) -> Panels | None:
+    """Those of a shell in which the extension is loaded; None in a terminal."""
+    loaded = _loaded.get(id(shell))
+    return loaded.panels if loaded is not None else None
 
 
 def unload(shell: InteractiveShell) -> None:
     """End the session and leave the shell as it was."""
-    hooks = _loaded.pop(id(shell), None)
-    if hooks is None:
+    loaded = _loaded.pop(id(shell), None)
+    if loaded is None:
         return
-    hooks.unregister()
+    loaded.hooks.unregister()
     for kind, name in (
         ("cell", "energy"),
         ("line", "energy"),
@@ -44,3 +77,7 @@ def unload(shell: InteractiveShell) -> None:
         shell.magics_manager.magics[kind].pop(name, None)
     shell.magics_manager.registry.pop(GreenMagics.__name__, None)
     trackers.stop()
+    # Last, so that panels have heard the end of the session before they are told of it.
+    if loaded.panels is not None and loaded.comm is not None:
+        loaded.panels.close()
+        loaded.comm.close()

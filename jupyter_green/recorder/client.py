@@ -15,6 +15,7 @@ import threading
 import time
 import weakref
 from collections import deque
+from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
@@ -40,6 +41,8 @@ RESTART_WINDOW_S = 60.0
 """A recorder that dies more often than this is not started again; cells keep their two
 boundary readings, without samples in between."""
 
+LAST_WORDS_S = 0.2
+
 PACKAGE_ROOT = str(Path(__file__).resolve().parents[2])
 BOOT = (
     "import sys; sys.path.append(sys.argv[1]); "
@@ -55,6 +58,9 @@ class Client:
     def __init__(self, hello: wire.Hello, detection: Detection, clock: Clock) -> None:
         self.problem = ""
         """What went wrong with the recorder, in one sentence; empty while all is well."""
+        self.told: Callable[[wire.Told], None] | None = None
+        """Takes what the recorder tells those who watch; called from a thread of its own."""
+        self._watch = wire.Watch(on=False)
         self._hello = hello
         self._detection = detection
         self._in_place = tuple(source for source in detection.sources if source.in_place)
@@ -105,6 +111,13 @@ class Client:
             self._hello = msgspec.structs.replace(self._hello, visible=visible)
             if not self._closed and self._inline is None:
                 self._send(wire.encode(wire.Visible(visible)))
+
+    def watch(self, watch: wire.Watch) -> None:
+        """Tell that somebody looks at the stream, or that nobody does any more."""
+        with self._lock:
+            self._watch = watch
+            if not self._closed and self._inline is None:
+                self._send(wire.encode(watch))
 
     def _read(self) -> tuple[int, int, dict[str, int]]:
         """Time and the readings taken at it, as close together as the machine allows."""
@@ -229,9 +242,12 @@ class Client:
                 self._send(line)
             for request in sorted(self._pending):
                 self._send(wire.encode(wire.CatchUp(request)))
-        threading.Thread(
+            if self._watch.on:
+                self._send(wire.encode(self._watch))
+        self._listener = threading.Thread(
             target=self._listen, args=(process,), name="jupyter_green", daemon=True
-        ).start()
+        )
+        self._listener.start()
 
     def _say_what_is_lost(self) -> None:
         """Marks that the ring had to give up are with the dead recorder, or nowhere."""
@@ -275,8 +291,18 @@ class Client:
                     if message.request in self._pending:
                         self._answers[message.request] = message
                         self._answered.notify_all()
+            case wire.Told():
+                self._tell(message)
             case wire.Failed():
                 self.problem = f"the recorder failed: {message.reason.splitlines()[-1]}"
+
+    def _tell(self, told: wire.Told) -> None:
+        try:
+            if self.told is not None:
+                self.told(told)
+        except Exception as error:
+            # The listener must live on: marks wait for their acknowledgements.
+            self.problem = f"panels could not be told: {type(error).__name__}: {error}"
 
     def _acknowledged(self, n: int) -> None:
         with self._lock:
@@ -326,6 +352,8 @@ class Client:
             process, self._process = self._process, None
         if process is not None:
             _let_go(process, max(0.1, deadline - time.monotonic()))
+            # What the recorder told at its end is still to be passed on.
+            self._listener.join(LAST_WORDS_S)
         self._detection.close()
 
     def _hand_in(self, deadline: float) -> None:

@@ -25,10 +25,11 @@ from typing import NamedTuple
 import msgspec
 
 from jupyter_green.clock import Clock, SystemClock
-from jupyter_green.events import AnyEvent
+from jupyter_green.events import AnyEvent, Event
 from jupyter_green.processes import is_alive
 from jupyter_green.recorder import watching, wire
 from jupyter_green.recorder.attribution import CpuMeter, ProcessTree
+from jupyter_green.recorder.feed import Feed
 from jupyter_green.recorder.journal import Journal
 from jupyter_green.recorder.presence import Presence
 from jupyter_green.recorder.sampling import Sampler
@@ -43,6 +44,8 @@ SETTLE_S = 1.0
 """A question waits so long for the disk before it is answered without."""
 CLOSE_S = 20.0
 """So long a full or slow disk is tried again after the session's end."""
+TELL_S = 1.0
+"""A kernel that takes no messages for so long misses one; its panels then ask for all."""
 LAST_WORDS_S = 0.03
 """After the kernel's death the pipe is read for so long: its last marks are in there."""
 WATCH_S = 0.25
@@ -113,6 +116,9 @@ class Recorder:
         self._looked_s = 0.0
         self._questions: deque[Question] = deque()
         self._settings = hello.settings
+        self._feed = Feed(
+            Path(hello.journal), self._tell, lambda: self._journal.settle(SETTLE_S), time.monotonic
+        )
         detection = detect(hello.settings, devices=True)
         self._watches = self._watch(detection.devices, hello, clock)
         self._sampler = Sampler(
@@ -120,7 +126,7 @@ class Recorder:
             clock,
             hello.start_ns,
             hello.settings,
-            self._journal.append,
+            self._emit,
             CpuMeter(hello.kernel_pid, hello.settings.procfs_root),
             self._watches,
         )
@@ -149,6 +155,15 @@ class Recorder:
         self._sampler.resume(fold, reason)
         self._acknowledge(fold.marks)
 
+    def _emit(self, event: Event) -> None:
+        self._journal.append(event)
+        self._feed.take(event)
+
+    def _tell(self, told: wire.Told) -> None:
+        self._replies.send(
+            msgspec.structs.replace(told, problem=self._journal.problem), patience_s=TELL_S
+        )
+
     def _acknowledge(self, n: int) -> None:
         self._replies.send(wire.Ack(n))
 
@@ -157,16 +172,22 @@ class Recorder:
         self._presence.announce()
         self._replies.send(wire.Ready(os.getpid()))
         while not self._sampler.ended:
-            for message in received(self._inbox, self._sampler.due_s()):
+            due_s = min(self._sampler.due_s(), self._feed.due_s())
+            for message in received(self._inbox, due_s):
                 self._handle(message)
-                # A burst of marks must not keep the samples away that place them.
+                # A burst of marks must not keep the samples away that place them, nor the panels
+                # from what has come.
                 self._sampler.sample_if_due()
+                self._feed.on_time(self._sampler.running)
+            self._sampler.watched = self._feed.awake
             self._sampler.on_time()
+            self._feed.on_time(self._sampler.running)
             self._answer_questions()
             self._look_around()
         for watch in self._watches:
             watch.stop()
         self._sampler.complete()
+        self._feed.close()
         self._journal.close(CLOSE_S)
         self._presence.leave()
         prune_expired(self._settings)
@@ -202,6 +223,8 @@ class Recorder:
         elif isinstance(message, wire.Visible):
             for watch in self._watches:
                 watch.show(message.devices)
+        elif isinstance(message, wire.Watch):
+            self._feed.watch(message)
 
     def _answer_questions(self) -> None:
         """Answer those whose marks are all complete, or complete enough for who asks."""

@@ -46,7 +46,7 @@ from jupyter_green.settings import Settings
 from jupyter_green.sources.counter import Detection
 
 RUNNING_SAMPLE_S = 1.0
-"""A power sample is written once a second while a cell runs ..."""
+"""A power sample is written once a second while a cell runs, or somebody watches ..."""
 IDLE_SAMPLE_S = 10.0
 """... and every ten seconds while none does."""
 ANCHOR_S = 60.0
@@ -90,6 +90,8 @@ class Sampler:
         """Highest mark that has been taken in ..."""
         self.finished = 0
         """... and that has been completed."""
+        self.watched = False
+        """Somebody looks at the stream, and power samples are written for them."""
         self._detection = detection
         self._clock = clock
         self._start_ns = start_ns
@@ -440,7 +442,7 @@ class Sampler:
         return uj
 
     def _write_sample(self, now_ns: int, uj: dict[str, int]) -> None:
-        every_s = RUNNING_SAMPLE_S if self.running else IDLE_SAMPLE_S
+        every_s = RUNNING_SAMPLE_S if self.running or self.watched else IDLE_SAMPLE_S
         # A twentieth of tolerance, or jitter would make every other sample late.
         due = now_ns - self._written_sample_ns >= 0.95 * every_s * NS_PER_S
         if now_ns - self._anchored_ns >= ANCHOR_S * NS_PER_S:

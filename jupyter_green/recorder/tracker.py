@@ -11,7 +11,7 @@ import copy
 import math
 import os
 import threading
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from msgspec import structs
@@ -31,6 +31,7 @@ from jupyter_green.events import (
     IntensityChanged,
     MetricLogged,
     Pricing,
+    PricingChanged,
     SessionEnded,
     SessionStarted,
     SpanFinished,
@@ -54,7 +55,7 @@ from jupyter_green.recorder.names import (
     writable,
     writable_tags,
 )
-from jupyter_green.recorder.wire import Hello
+from jupyter_green.recorder.wire import Hello, Told, Watch
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.library import journal_path
 from jupyter_green.sessions.model import Session
@@ -349,6 +350,10 @@ class Tracker:
         self._mark(IntensityChanged(t=0.0, intensity=intensity, reason="set by the user"))
         return intensity
 
+    def set_pricing(self, pricing: Pricing) -> None:
+        """Use this PUE and price from here on."""
+        self._mark(PricingChanged(t=0.0, pricing=pricing))
+
     # --- the session so far ---
 
     def session(self, timeout_s: float | None = None) -> Session:
@@ -395,8 +400,7 @@ class Tracker:
         return self._with_problems(session, caught_up.problem if caught_up else ""), provisional
 
     def _with_problems(self, session: Session, disk: str) -> Session:
-        more = [*self.problems, self._client.problem, disk]
-        found = [problem for problem in more if problem and problem not in session.problems]
+        found = [problem for problem in self.wrong(disk) if problem not in session.problems]
         if not found:
             return session
         return structs.replace(session, problems=(*session.problems, *found))
@@ -412,6 +416,22 @@ class Tracker:
         end = data.rfind(b"\n") + 1
         self._fold.feed_lines(data[:end])
         self._offset += end
+
+    def watch(self, watch: Watch) -> None:
+        """Tell the recorder whether somebody looks, and what they have already."""
+        if not self.disowned:
+            self._client.watch(watch)
+
+    def tell(self, told: Callable[[Told], None] | None) -> None:
+        """From here on ``told`` takes what the recorder tells those who watch; it is called from
+        a thread of its own."""
+        if not self.disowned:
+            self._client.told = told
+
+    def wrong(self, disk: str = "") -> tuple[str, ...]:
+        """What is wrong at present and in no event, in sentences; ``disk`` among it."""
+        client = "" if self.disowned else self._client.problem
+        return tuple(filter(None, dict.fromkeys((*self.problems, client, disk))))
 
     # --- the end ---
 

@@ -60,6 +60,21 @@ class Visible(Struct, frozen=True, tag="visible"):
     devices: str | None
 
 
+class Watch(Struct, frozen=True, kw_only=True, tag="watch"):
+    """Whether somebody looks at the stream, and from where on; answered by :class:`Told`."""
+
+    on: bool
+    refresh_s: float = 1.0
+    """Seconds between two messages at the least."""
+    stream: str | None = None
+    next: int | None = None
+    """What who asks has already; anything else than the present position asks for a snapshot."""
+    others: bool = False
+    """Others look as well, and must not miss anything."""
+    keyframes: bool = False
+    """Nobody can ask while a cell runs: send snapshots unasked."""
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The recorder samples from now on."""
 
@@ -84,14 +99,31 @@ class CaughtUp(Struct, frozen=True, tag="caught_up"):
     """Marks that are known, but for the next ticks of devices; they follow all others."""
 
 
+class Told(Struct, frozen=True, kw_only=True, tag="told"):
+    """A piece of the stream for those who look; see :class:`~jupyter_green.recorder.feed.Feed`."""
+
+    what: str
+    """snapshot, events or asleep."""
+    stream: str = ""
+    start: int = 0
+    next: int = 0
+    """Positions: events from ``start`` up to, and without, ``next``."""
+    part: int = 0
+    parts: int = 1
+    data: bytes = b""
+    """Lines of the journal, deflated (zlib, RFC 1950). A snapshot's parts are joined first."""
+    problem: str = ""
+    """Why the disk does not take the journal at present."""
+
+
 class Failed(Struct, frozen=True, tag="failed"):
     """The recorder ends because of an error of its own."""
 
     reason: str
 
 
-ToRecorder = Hello | Mark | CatchUp | Visible
-ToKernel = Ready | Ack | CaughtUp | Failed
+ToRecorder = Hello | Mark | CatchUp | Visible | Watch
+ToKernel = Ready | Ack | CaughtUp | Told | Failed
 
 _encoder = msgspec.json.Encoder()
 _to_recorder = msgspec.json.Decoder(ToRecorder)
