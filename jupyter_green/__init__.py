@@ -5,7 +5,8 @@ In a notebook::
     %load_ext jupyter_green
 
 From then on every cell is tracked silently; ``%%energy`` shows one, ``%green`` all. In Python,
-with or without a notebook: :func:`log`, :func:`measure`, :func:`session`.
+with or without a notebook: :func:`log`, :func:`measure`, :func:`session`; ``EnergyPanel()`` shows
+the live panel in a cell's output.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 __all__ = [
+    "EnergyPanel",
     "__version__",
     "load_ipython_extension",
     "log",
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
     from jupyter_green.api import log, measure, session
+    from jupyter_green.notebook.widget import EnergyPanel
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
@@ -43,8 +46,17 @@ def unload_ipython_extension(ipython: InteractiveShell) -> None:
     unload(ipython)
 
 
+def _jupyter_labextension_paths() -> list[dict[str, str]]:
+    """For ``jupyter labextension develop``; a wheel puts the extension in its place itself."""
+    return [{"src": "labextension", "dest": "jupyter-green"}]
+
+
 def __getattr__(name: str) -> Any:
     # The package is imported by the recorder, too, which needs none of this.
+    if name == "EnergyPanel":
+        from jupyter_green.notebook.widget import EnergyPanel  # noqa: PLC0415
+
+        return EnergyPanel
     if name in ("log", "measure", "session"):
         from jupyter_green import api  # noqa: PLC0415
 

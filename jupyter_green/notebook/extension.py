@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from weakref import WeakSet
 
 from jupyter_green.configurable import load_settings
-from jupyter_green.notebook.channels import CommChannel
+from jupyter_green.notebook.channels import Channel, CommChannel
 from jupyter_green.notebook.hooks import Hooks
 from jupyter_green.notebook.magics import GreenMagics
 from jupyter_green.notebook.panels import Panels
 from jupyter_green.recorder import tracker as trackers
 from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.sessions.model import Session
 
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
@@ -21,12 +23,15 @@ if TYPE_CHECKING:
 class Loaded:
     """What belongs to one shell."""
 
+    tracker: Tracker
     hooks: Hooks
     panels: Panels | None
     comm: CommChannel | None
 
 
 _loaded: dict[int, Loaded] = {}
+_widgets: WeakSet[Any] = WeakSet()
+"""Channels of panels in outputs; these outlive a session, and show the next one."""
 
 
 def load(shell: InteractiveShell) -> None:
@@ -39,7 +44,7 @@ def load(shell: InteractiveShell) -> None:
     hooks = Hooks(shell, tracker)
     hooks.register()
     shell.register_magics(GreenMagics(shell, tracker, hooks))
-    _loaded[id(shell)] = Loaded(hooks, *_panels(shell, tracker))
+    _loaded[id(shell)] = Loaded(tracker, hooks, *_panels(shell, tracker))
 
 
 def _panels(shell: Any, tracker: Tracker) -> tuple[Panels | None, CommChannel | None]:
@@ -51,14 +56,38 @@ def _panels(shell: Any, tracker: Tracker) -> tuple[Panels | None, CommChannel | 
     panels = Panels(tracker, shell, subshells=subshells)
     comm = CommChannel(kernel, panels.receive)
     comm.open()
-    panels.announce(comm)
+    for channel in (comm, *_widgets):
+        panels.announce(channel)
     return panels, comm
+
+
+def join(channel: Channel) -> None:
+    """Tell this channel, too, of the sessions that begin."""
+    _widgets.add(channel)
+
+
+def leave(channel: Channel) -> None:
+    """Nobody looks through this channel any more."""
+    _widgets.discard(channel)
+    for loaded in _loaded.values():
+        if loaded.panels is not None:
+            loaded.panels.forget(channel)
 
 
 def panels_of(shell: Any) -> Panels | None:
     """Those of a shell in which the extension is loaded; None in a terminal."""
     loaded = _loaded.get(id(shell))
     return loaded.panels if loaded is not None else None
+
+
+def session_of(shell: Any) -> Session | None:
+    """The session of a shell up to now, as far as it can be told at once.
+
+    Raises:
+        RecorderError: the recorder does not answer.
+    """
+    loaded = _loaded.get(id(shell))
+    return loaded.tracker.glimpse()[0] if loaded is not None else None
 
 
 def unload(shell: InteractiveShell) -> None:

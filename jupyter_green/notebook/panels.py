@@ -45,7 +45,10 @@ class Panels:
         self._tracker = tracker
         self._shell = shell
         self._subshells = subshells
-        self._lock = threading.RLock()
+        self._lock = threading.Lock()
+        self._handling = threading.Lock()
+        """Held while a message is handled, and never where the recorder's are passed on: who
+        passes these on may hold the tracker's locks."""
         self._clients: dict[str, Client] = {}
         self._wrong: tuple[str, ...] = ()
         tracker.tell(self._told)
@@ -65,9 +68,10 @@ class Panels:
 
     def forget(self, channel: Channel) -> None:
         """A channel was closed, and all that looked through it look no more."""
-        with self._lock:
-            for name in [n for n, client in self._clients.items() if client.channel is channel]:
-                del self._clients[name]
+        with self._handling:
+            with self._lock:
+                kept = {n: one for n, one in self._clients.items() if one.channel is not channel}
+                self._clients = kept
             self._watch()
 
     # --- from panels ---
@@ -76,7 +80,8 @@ class Panels:
         """A message of any shape; what cannot be used is answered with the reason."""
         try:
             message = protocol.parse(data)
-            self._handle(channel, message)
+            with self._handling:
+                self._handle(channel, message)
         except (protocol.NotUnderstood, JupyterGreenError) as error:
             channel.send(protocol.refused(data, str(error)))
 
@@ -104,7 +109,7 @@ class Panels:
             self._clients[look.client] = Client(channel, look.visible, look.refresh_s)
             while len(self._clients) > MOST_CLIENTS:
                 del self._clients[next(iter(self._clients))]
-            self._watch(look)
+        self._watch(look)
         if look.visible:
             channel.send(protocol.state(self._wrong))
 

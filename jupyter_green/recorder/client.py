@@ -116,7 +116,11 @@ class Client:
         """Tell that somebody looks at the stream, or that nobody does any more."""
         with self._lock:
             self._watch = watch
-            if not self._closed and self._inline is None:
+            if self._closed:
+                return
+            if self._inline is not None:
+                self._inline.watch(watch, self._lock)
+            else:
                 self._send(wire.encode(watch))
 
     def _read(self) -> tuple[int, int, dict[str, int]]:
@@ -331,12 +335,16 @@ class Client:
                 return
             # Asking the kernel's own process to read everything costs it a little time.
             self._ready = False
-            self._inline = Inline(self._hello, self._detection, self._clock, self.problem)
+            self._inline = Inline(
+                self._hello, self._detection, self._clock, self.problem, self._tell
+            )
             for _, line in self._ring:
                 mark = wire.decode_for_recorder(line)
                 assert isinstance(mark, wire.Mark)
                 self._inline.on_mark(mark)
             self._ring.clear()
+            if self._watch.on:
+                self._inline.watch(self._watch, self._lock)
 
     # --- the end ---
 

@@ -108,7 +108,9 @@ class Feed:
         """Seconds until :meth:`on_time` may have something to do."""
         if not self._watch.on or self._said_asleep:
             return float("inf")
-        until_s = self._next_s if self._pending else self._awake_until_s
+        if not self._pending and self._running:
+            return float("inf")
+        until_s = self._next_s if self._pending else max(self._next_s, self._awake_until_s)
         return max(0.02, until_s - self._now_s())
 
     def on_time(self, running: bool) -> None:
@@ -140,7 +142,9 @@ class Feed:
             return
         self._said_asleep = False
         self._next_s = 0.0
-        continues = watch.stream == self.stream and watch.next == self._from
+        continues = self._from is not None and (
+            (watch.stream, watch.next) == (self.stream, self._from)
+        )
         if not before.on and not watch.others and not continues:
             self._pending = []
             self._from = None
@@ -150,10 +154,15 @@ class Feed:
     def close(self) -> None:
         """Tell the rest: the session is over."""
         if self._watch.on:
+            self._finish_snapshot()
             self._tell_all()
 
     def _is_making_snapshot(self) -> bool:
         return self._snapshot is not None and self._snapshot.is_alive()
+
+    def _finish_snapshot(self) -> None:
+        if self._snapshot is not None:
+            self._snapshot.join()
 
     def _make_snapshot(self) -> None:
         """All events so far; those who have them already pass it over."""
@@ -165,9 +174,7 @@ class Feed:
         except OSError:
             size = 0
         self._from, self._pending = self._position, []
-        if self._is_making_snapshot():
-            assert self._snapshot is not None
-            self._snapshot.join()
+        self._finish_snapshot()
         self._snapshot = threading.Thread(
             target=self._send_snapshot,
             args=(size, unwritten, self._position),
@@ -208,7 +215,6 @@ class Feed:
         told, rest = pairs[: len(lines)], pairs[len(lines) :]
         # Without a rest, what was thinned out after the last line is told as well.
         next_ = told[-1][0] if rest else self._pending[-1][0]
-        self._thinner.follow(event for _, event in told)
         self._say("events", start=self._from, next=next_, data=zlib.compress(b"".join(lines)))
         self._from, self._pending = next_, rest
 
@@ -220,6 +226,7 @@ class Feed:
             if size and size + len(line) > MOST_BYTES:
                 return
             size += len(line)
+            self._thinner.follow([event])
             yield line
 
     def _say(self, what: str, start: int = 0, next: int = 0, data: bytes = b"") -> None:

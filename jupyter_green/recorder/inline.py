@@ -1,34 +1,77 @@
 """Where no recorder process can run, the kernel completes and writes its own marks.
 
-Cells then have their two boundary readings and nothing in between: no samples, no live power,
-and nothing after the kernel's death.
+Cells then have their two boundary readings and nothing after the kernel's death. There are
+samples in between only while somebody looks, as long as the cell lets other threads run.
 """
 
 from __future__ import annotations
 
 import contextlib
+import threading
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
 from pathlib import Path
 
 from jupyter_green.clock import Clock
+from jupyter_green.events import Event
 from jupyter_green.recorder import wire
+from jupyter_green.recorder.feed import Feed
 from jupyter_green.recorder.journal import Journal
 from jupyter_green.recorder.sampling import Sampler
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sources.counter import Detection
 
+SETTLE_S = 0.2
+TELL_EVERY_S = 0.5
+
 
 class Inline:
     """A recorder without a process."""
 
-    def __init__(self, hello: wire.Hello, detection: Detection, clock: Clock, problem: str) -> None:
+    def __init__(
+        self,
+        hello: wire.Hello,
+        detection: Detection,
+        clock: Clock,
+        problem: str,
+        tell: Callable[[wire.Told], None],
+    ) -> None:
         self._journal = Journal(Path(hello.journal), lambda n: None)
-        self._sampler = Sampler(
-            detection, clock, hello.start_ns, hello.settings, self._journal.append
+        self._feed = Feed(
+            Path(hello.journal), tell, lambda: self._journal.settle(SETTLE_S), time.monotonic
         )
+        self._telling: threading.Thread | None = None
+        self._sampler = Sampler(detection, clock, hello.start_ns, hello.settings, self._emit)
         with contextlib.suppress(OSError):
             fold = Fold()
             fold.feed_lines(Path(hello.journal).read_bytes())
             self._sampler.resume(fold, problem)
+
+    def _emit(self, event: Event) -> None:
+        self._journal.append(event)
+        self._feed.take(event)
+
+    def watch(self, watch: wire.Watch, lock: AbstractContextManager[object]) -> None:
+        """Somebody begins or ceases to look; ``lock`` guards the marks."""
+        self._sampler.complete()
+        self._feed.watch(watch)
+        if watch.on and (self._telling is None or not self._telling.is_alive()):
+            self._telling = threading.Thread(
+                target=self._tell_on, args=(lock,), name="jupyter_green feed", daemon=True
+            )
+            self._telling.start()
+
+    def _tell_on(self, lock: AbstractContextManager[object]) -> None:
+        """Sample and tell, until nobody looks or there is nothing to say."""
+        awake = True
+        while awake:
+            time.sleep(TELL_EVERY_S)
+            with lock:
+                awake = self._feed.awake and not self._sampler.ended
+                self._sampler.watched = awake
+                self._sampler.on_time()
+                self._feed.on_time(self._sampler.running)
 
     def on_mark(self, mark: wire.Mark) -> None:
         """Complete a mark and queue it for the journal."""
@@ -46,4 +89,5 @@ class Inline:
     def close(self, timeout_s: float) -> None:
         """Write the rest."""
         self._sampler.complete()
+        self._feed.close()
         self._journal.close(timeout_s)

@@ -1,8 +1,8 @@
 """Thins a stream of events to what a panel can draw, without changing what it adds up to.
 
 Stamps are cumulative: the energy of a sample that is left out is in the next stamp, and belongs
-to the same owner, because every boundary stays. So cells, ledger and totals of the thinned
-stream are those of the whole one. Only the trace gets coarser, metrics of very long runs get
+to the same owner, because every boundary stays, and around a boundary that lacks a reading those
+before and after it. So cells, ledger and totals of the thinned stream are those of the whole one. Only the trace gets coarser, metrics of very long runs get
 sparser, and spans and details (counters that are not counted) are left out.
 """
 
@@ -35,6 +35,11 @@ MOST_METRICS = 2000
 
 Bucket = Callable[[float], Hashable]
 
+BETWEEN = PowerSampled | ClockAnchored | SpanStarted | SpanFinished
+"""Stamps at which the energy does not change hands."""
+ERRORS = ""
+"""Beside the names of counters: how far the readings lag."""
+
 
 def over_session(duration_s: float) -> Bucket:
     """Which samples of a whole session share a place on the chart."""
@@ -57,6 +62,7 @@ def slim(event: Event, counted: Collection[str]) -> Event:
     """The event without what no panel shows."""
     match event:
         case SessionStarted():
+            counted = _counted_of(event)
             counters = [info for info in event.counters if info.counted]
             event = structs.replace(event, counters=counters)
         case CellStarted():
@@ -64,8 +70,8 @@ def slim(event: Event, counted: Collection[str]) -> Event:
         case CellFinished(tree_share=float(share)):
             event = structs.replace(event, tree_share=round(share, 3))
         case SpanStarted() | SpanFinished():
-            # Its reading may be needed, its window is not shown.
-            event = PowerSampled(t=event.t, uj=event.uj, error_uj=event.error_uj)
+            # Its reading may be needed, its window is not shown: the end of an unknown one.
+            event = SpanFinished(t=event.t, uj=event.uj, error_uj=event.error_uj, span=event.span)
         case _:
             pass
     if isinstance(event, Stamped) and not event.uj.keys() <= set(counted):
@@ -77,11 +83,20 @@ def slim(event: Event, counted: Collection[str]) -> Event:
     return event
 
 
+def _counted_of(first: SessionStarted) -> frozenset[str]:
+    return frozenset(info.name for info in first.counters if info.counted)
+
+
+def _read_in(event: Stamped) -> set[str]:
+    """What a stamp tells."""
+    return {*event.uj, ERRORS} if event.uj and event.error_uj else set(event.uj)
+
+
 class Thinner:
     """Decides, stretch by stretch of one stream, what can be left out.
 
-    A boundary without a reading of a counter leaves open whose energy it was, until the next
-    reading: that reading must stay, whatever carries it.
+    A boundary without a reading of a counter leaves open whose energy it was, from the reading
+    before to the next: both must stay, whatever carries them.
     """
 
     def __init__(self) -> None:
@@ -95,40 +110,71 @@ class Thinner:
 
     def kept(self, events: Sequence[Event], bucket: Bucket, most_metrics: int) -> list[int]:
         """Indices of the events that must be handed on, in order."""
-        last_of: dict[Hashable, int] = {}
-        suspended_s = 0.0
-        droppable: set[int] = set()
-        for index, event in enumerate(events):
-            if isinstance(event, ClockAnchored) and event.suspended_s != suspended_s:
-                suspended_s = event.suspended_s
-            elif isinstance(event, PowerSampled | ClockAnchored | SpanStarted | SpanFinished):
-                droppable.add(index)
-                if isinstance(event, PowerSampled):
-                    last_of[bucket(event.t)] = index
-        droppable -= set(last_of.values())
-        droppable |= _superfluous(events, most_metrics)
-        return self._with_needed(events, droppable)
+        droppable = _between(events, bucket) | _superfluous(events, most_metrics)
+        # It says how long the session is.
+        droppable.discard(len(events) - 1)
+        droppable -= self._next_readings(events, droppable)
+        droppable -= self._last_readings(events, droppable)
+        return [index for index in range(len(events)) if index not in droppable]
 
-    def _with_needed(self, events: Sequence[Event], droppable: Collection[int]) -> list[int]:
+    def _next_readings(self, events: Sequence[Event], droppable: Collection[int]) -> set[int]:
+        """The first readings after boundaries that lack them."""
         before = self.counted, set(self._lacking)
-        kept = []
+        needed = set()
         for index, event in enumerate(events):
-            if index not in droppable or (
-                isinstance(event, Stamped) and not self._lacking.isdisjoint(event.uj)
-            ):
-                kept.append(index)
-                self._pass(event)
+            if index in droppable:
+                assert isinstance(event, Stamped)
+                if self._lacking.isdisjoint(_read_in(event)):
+                    continue
+                needed.add(index)
+            self._pass(event)
         self.counted, self._lacking = before
-        return kept
+        return needed
+
+    def _last_readings(self, events: Sequence[Event], droppable: Collection[int]) -> set[int]:
+        """The last readings before such boundaries; and before the end, as what follows may be
+        one."""
+        started = (event for event in events if isinstance(event, SessionStarted))
+        counted = next(map(_counted_of, started), self.counted)
+        wanted = {ERRORS, *counted}
+        needed = set()
+        for index in range(len(events) - 1, -1, -1):
+            event = events[index]
+            if not isinstance(event, Stamped):
+                continue
+            read = _read_in(event)
+            if index in droppable:
+                if wanted.isdisjoint(read):
+                    continue
+                needed.add(index)
+            wanted -= read
+            if not isinstance(event, BETWEEN):
+                wanted |= counted - read
+        return needed
 
     def _pass(self, event: Event) -> None:
         if isinstance(event, SessionStarted):
-            self.counted = frozenset(info.name for info in event.counters if info.counted)
-            self._lacking = set(self.counted)
-        if isinstance(event, PowerSampled | ClockAnchored | SpanStarted | SpanFinished):
-            self._lacking.difference_update(event.uj)
-        elif isinstance(event, Stamped):
-            self._lacking = set(self.counted.difference(event.uj))
+            self.counted = _counted_of(event)
+            self._lacking = {ERRORS}
+        if isinstance(event, Stamped):
+            if not isinstance(event, BETWEEN):
+                self._lacking |= self.counted
+            self._lacking -= _read_in(event)
+
+
+def _between(events: Sequence[Event], bucket: Bucket) -> set[int]:
+    """Stamps that can be left out: the last sample of each bucket, and suspends, stay."""
+    last_of: dict[Hashable, int] = {}
+    suspended_s = 0.0
+    droppable: set[int] = set()
+    for index, event in enumerate(events):
+        if isinstance(event, ClockAnchored) and event.suspended_s != suspended_s:
+            suspended_s = event.suspended_s
+        elif isinstance(event, BETWEEN):
+            droppable.add(index)
+            if isinstance(event, PowerSampled):
+                last_of[bucket(event.t)] = index
+    return droppable - set(last_of.values())
 
 
 def _superfluous(events: Sequence[Event], most: int) -> set[int]:

@@ -14,6 +14,7 @@ from jupyter_green.sessions.model import Session
 
 from .kernels import Home, Kernel, until
 from .panel import Panel, looking
+from .test_death import give_up
 
 pytestmark = [pytest.mark.kernel, pytest.mark.slow]
 
@@ -184,6 +185,20 @@ def test_the_feed_goes_on_after_the_recorder_was_killed(kernel: Kernel, panel: P
     kernel.ok("x = 2")
     same_figures(panel.shows(2), _until_cells(kernel, 2))
     assert panel.stream != stream
+
+
+def test_the_feed_goes_on_where_no_recorder_stays_alive(kernel: Kernel, panel: Panel) -> None:
+    panel.until(lambda: panel.session)
+    give_up(kernel)
+    kernel.ok("time.sleep(1.2)")
+    panel.shows(1)
+    panel.until(lambda: panel.told("state")[-1]["problems"])
+    assert "boundaries only" in panel.told("state")[-1]["problems"][0]
+    # Samples, while somebody looks.
+    shown = panel.session
+    assert shown is not None
+    panel.until(lambda: panel.session and panel.session.duration_s > shown.duration_s + 1)
+    kernel.shutdown()
 
 
 def test_pause_place_places_and_exports(kernel: Kernel, panel: Panel) -> None:
