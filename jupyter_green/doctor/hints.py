@@ -6,8 +6,8 @@ from collections.abc import Iterator
 
 from msgspec import Struct, to_builtins
 
-from jupyter_green.doctor.findings import NOTE, OK, PROBLEM, Examination, Recipe
-from jupyter_green.doctor.page import Page
+from jupyter_green.doctor.findings import NOTE, OK, PROBLEM, Examination, Recipe, Watched
+from jupyter_green.doctor.page import Page, Row, clean
 
 
 class Hint(Struct, frozen=True, kw_only=True):
@@ -25,22 +25,32 @@ class Hint(Struct, frozen=True, kw_only=True):
 def of(found: Examination) -> list[dict[str, object]]:
     """The findings of an examination as plain values."""
     ranks = {PROBLEM: 0, NOTE: 1, OK: 2}
-    hints = sorted(_hints(Page.of(found)), key=lambda hint: ranks.get(hint.severity, 1))
+    hints = sorted(_hints(found, Page.of(found)), key=lambda hint: ranks.get(hint.severity, 1))
     return [to_builtins(hint) for hint in hints]
 
 
-def _hints(page: Page) -> Iterator[Hint]:
+def _hints(found: Examination, page: Page) -> Iterator[Hint]:
     for recipe in page.recipes:
         yield _recipe(recipe)
     for refused in page.refused:
         yield Hint(title=refused.what, detail=refused.reason, remedy=refused.remedy)
-    for row in page.rows:
-        name, power, *_ = row.cells
-        yield Hint(title=f"{name}: {power}", detail=row.detail, severity=OK)
+    for watched, row in zip(found.counters, page.rows, strict=True):
+        yield _counter(watched, row)
     for check in page.checks:
         yield Hint(
             title=check.about, detail=check.text, remedy=check.remedy, severity=check.verdict
         )
+
+
+def _counter(watched: Watched, row: Row) -> Hint:
+    name, power, *_ = row.cells
+    in_order = watched.power_w is not None and not watched.problem
+    return Hint(
+        title=f"{name}: {power}",
+        detail=row.detail,
+        remedy=clean(watched.remedy),
+        severity=OK if in_order else PROBLEM,
+    )
 
 
 def _recipe(recipe: Recipe) -> Hint:

@@ -225,7 +225,9 @@ class Client:
                 [sys.executable, "-P", "-c", BOOT, PACKAGE_ROOT],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
+                # For panels: a long message that the kernel is too busy to read must not keep
+                # acknowledgements and answers waiting behind it.
+                stderr=subprocess.PIPE,
                 bufsize=0,
                 start_new_session=True,
             )
@@ -248,10 +250,13 @@ class Client:
                 self._send(wire.encode(wire.CatchUp(request)))
             if self._watch.on:
                 self._send(wire.encode(self._watch))
-        self._listener = threading.Thread(
+        threading.Thread(
             target=self._listen, args=(process,), name="jupyter_green", daemon=True
+        ).start()
+        self._teller = threading.Thread(
+            target=self._pass_on, args=(process,), name="jupyter_green panels", daemon=True
         )
-        self._listener.start()
+        self._teller.start()
 
     def _say_what_is_lost(self) -> None:
         """Marks that the ring had to give up are with the dead recorder, or nowhere."""
@@ -295,17 +300,27 @@ class Client:
                     if message.request in self._pending:
                         self._answers[message.request] = message
                         self._answered.notify_all()
-            case wire.Told():
-                self._tell(message)
             case wire.Failed():
                 self.problem = f"the recorder failed: {message.reason.splitlines()[-1]}"
+
+    def _pass_on(self, process: subprocess.Popen[bytes]) -> None:
+        """Hand on what the recorder tells panels, until it ends."""
+        assert process.stderr is not None
+        wire.read_lines(process.stderr.fileno(), self._handle_told)
+        process.stderr.close()
+
+    def _handle_told(self, line: bytes) -> None:
+        # Whatever else a process writes to its standard error is no message.
+        with contextlib.suppress(msgspec.DecodeError, UnicodeDecodeError):
+            message = wire.decode_for_kernel(line)
+            if isinstance(message, wire.Told):
+                self._tell(message)
 
     def _tell(self, told: wire.Told) -> None:
         try:
             if self.told is not None:
                 self.told(told)
         except Exception as error:
-            # The listener must live on: marks wait for their acknowledgements.
             self.problem = f"panels could not be told: {type(error).__name__}: {error}"
 
     def _acknowledged(self, n: int) -> None:
@@ -361,7 +376,7 @@ class Client:
         if process is not None:
             _let_go(process, max(0.1, deadline - time.monotonic()))
             # What the recorder told at its end is still to be passed on.
-            self._listener.join(LAST_WORDS_S)
+            self._teller.join(LAST_WORDS_S)
         self._detection.close()
 
     def _hand_in(self, deadline: float) -> None:
@@ -384,7 +399,7 @@ class Client:
         process, self._process = self._process, None
         if process is not None:
             process.returncode = 0  # not ours to wait for
-            for pipe in (process.stdin, process.stdout):
+            for pipe in (process.stdin, process.stdout, process.stderr):
                 # Unbuffered, so no thread of the parent can have held a lock on them.
                 with contextlib.suppress(OSError):
                     if pipe is not None:

@@ -25,6 +25,8 @@ MOST_BYTES = 8_000
 """Of lines in one message; deflated that is about 2 kB."""
 MOST_PENDING = 4_000
 """Events that wait for nobody to look; with more, the next look takes a snapshot."""
+MESSAGES_PER_S = 2
+"""On the average, while much happens."""
 PART_BYTES = 128 * 1024
 """Of a snapshot, in one message."""
 LIVE_METRICS = 24
@@ -85,7 +87,7 @@ class Feed:
         if self._from is None:
             return
         self._pending.append((self._position, event))
-        if len(self._pending) > MOST_PENDING:
+        if len(self._pending) > MOST_PENDING and not self._is_making_snapshot():
             self._compact()
 
     def _compact(self) -> None:
@@ -121,10 +123,14 @@ class Feed:
         now_s = self._now_s()
         if now_s < self._next_s or self._is_making_snapshot():
             return
-        if self.awake:
+        if self._from is None:
+            # More has come than the next message could tell.
+            self._make_snapshot()
+            self._next_s = now_s + self._watch.refresh_s
+        elif self.awake:
             self._said_asleep = False
-            if self._pending and self._from is not None:
-                self._tell_next()
+            if self._pending:
+                self._tell_some()
                 self._next_s = now_s + self._watch.refresh_s
             if self._watch.keyframes and running and now_s >= self._keyframe_s:
                 self._make_snapshot()
@@ -154,6 +160,8 @@ class Feed:
     def close(self) -> None:
         """Tell the rest: the session is over."""
         if self._watch.on:
+            if self._from is None:
+                self._make_snapshot()
             self._finish_snapshot()
             self._tell_all()
 
@@ -206,6 +214,12 @@ class Feed:
     def _tell_all(self) -> None:
         while self._pending and self._from is not None:
             self._tell_next()
+
+    def _tell_some(self) -> None:
+        """Who looks more rarely gets more at a time."""
+        for _ in range(max(1, round(self._watch.refresh_s * MESSAGES_PER_S))):
+            if self._pending:
+                self._tell_next()
 
     def _tell_next(self) -> None:
         """As much of what waits as fits into one message."""

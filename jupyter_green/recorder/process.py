@@ -1,6 +1,7 @@
 """The recorder process: ``python -m jupyter_green.recorder.process``.
 
-Standard input brings marks, standard output takes acknowledgements. It lives in an OS session
+Standard input brings marks, standard output takes acknowledgements and answers, standard error
+what panels are told. It lives in an OS session
 of its own, because Jupyter kills a kernel's whole process group. It ends when the kernel says
 goodbye or dies; a closed pipe alone does not tell, since forked workers of the kernel keep the
 pipe open, so the kernel's process is watched as well.
@@ -33,6 +34,7 @@ from jupyter_green.recorder.feed import Feed
 from jupyter_green.recorder.journal import Journal
 from jupyter_green.recorder.presence import Presence
 from jupyter_green.recorder.sampling import Sampler
+from jupyter_green.recorder.teller import Teller
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.retention import prune_expired
 from jupyter_green.sources.counter import Device
@@ -44,8 +46,6 @@ SETTLE_S = 1.0
 """A question waits so long for the disk before it is answered without."""
 CLOSE_S = 20.0
 """So long a full or slow disk is tried again after the session's end."""
-TELL_S = 1.0
-"""A kernel that takes no messages for so long misses one; its panels then ask for all."""
 LAST_WORDS_S = 0.03
 """After the kernel's death the pipe is read for so long: its last marks are in there."""
 WATCH_S = 0.25
@@ -106,9 +106,12 @@ class Replies:
 class Recorder:
     """Joins the sampler to pipes, journal and the watch over the kernel."""
 
-    def __init__(self, hello: wire.Hello, inbox: Inbox, replies: Replies, clock: Clock) -> None:
+    def __init__(
+        self, hello: wire.Hello, inbox: Inbox, replies: Replies, teller: Teller, clock: Clock
+    ) -> None:
         self._inbox = inbox
         self._replies = replies
+        self._teller = teller
         self._journal = Journal(Path(hello.journal), self._acknowledge)
         self._presence = Presence(
             Path(hello.settings.data_dir), hello.session, hello.kernel_pid, hello.notebook
@@ -160,9 +163,7 @@ class Recorder:
         self._feed.take(event)
 
     def _tell(self, told: wire.Told) -> None:
-        self._replies.send(
-            msgspec.structs.replace(told, problem=self._journal.problem), patience_s=TELL_S
-        )
+        self._teller.send(msgspec.structs.replace(told, problem=self._journal.problem))
 
     def _acknowledge(self, n: int) -> None:
         self._replies.send(wire.Ack(n))
@@ -188,6 +189,7 @@ class Recorder:
             watch.stop()
         self._sampler.complete()
         self._feed.close()
+        self._teller.close()
         self._journal.close(CLOSE_S)
         self._presence.leave()
         prune_expired(self._settings)
@@ -317,7 +319,7 @@ def main() -> int:
             inbox.put(Gone)
 
         threading.Thread(target=wait_for_death, name="kernel watch", daemon=True).start()
-        Recorder(hello, inbox, replies, SystemClock()).run()
+        Recorder(hello, inbox, replies, Teller(sys.stderr.fileno()), SystemClock()).run()
     except Exception:
         replies.send(wire.Failed(traceback.format_exc(limit=-3)), patience_s=0.5)
         return 1

@@ -634,11 +634,22 @@ def _metric_value(event: MetricLogged) -> float:
 
 
 def _filled(periods: list[Period]) -> tuple[Period, ...]:
-    """Periods from before a place was first set take that place: the machine has not moved."""
-    first = next((p.intensity for p in periods if p.intensity is not None), None)
+    """Periods from before a place, or a price, was first set take that one: the machine has not
+    moved, nor changed its supplier."""
+    placed = next((p.intensity for p in periods if p.intensity is not None), None)
+    priced = next((p.pricing for p in periods if p.pricing.price_per_kwh is not None), Pricing())
+    price = {"price_per_kwh": priced.price_per_kwh, "currency": priced.currency}
     filled: list[Period] = []
-    leading = True
+    before_place = before_price = True
     for period in periods:
-        leading = leading and period.intensity is None
-        filled.append(msgspec.structs.replace(period, intensity=first) if leading else period)
+        before_place = before_place and period.intensity is None
+        before_price = before_price and period.pricing.price_per_kwh is None
+        pricing = period.pricing
+        filled.append(
+            msgspec.structs.replace(
+                period,
+                intensity=placed if before_place else period.intensity,
+                pricing=msgspec.structs.replace(pricing, **price) if before_price else pricing,
+            )
+        )
     return tuple(filled)

@@ -2,8 +2,9 @@
 
 Stamps are cumulative: the energy of a sample that is left out is in the next stamp, and belongs
 to the same owner, because every boundary stays, and around a boundary that lacks a reading those
-before and after it. So cells, ledger and totals of the thinned stream are those of the whole one. Only the trace gets coarser, metrics of very long runs get
-sparser, and spans and details (counters that are not counted) are left out.
+before and after it. So cells, ledger and totals of the thinned stream are those of the whole one.
+Only the trace gets coarser, metrics of very long runs get sparser, and spans and details
+(counters that are not counted) are left out.
 """
 
 from __future__ import annotations
@@ -30,6 +31,8 @@ RECENT_S = 300.0
 """All samples of the last five minutes stay ..."""
 BUCKETS = 600
 """... and of all time before, one for each of so many equal stretches."""
+LONGEST_NAME = 200
+"""Characters of a label or name: users may give any text, and a message has its size."""
 MOST_METRICS = 2000
 """Logged values that stay, first, last and extremes of each run among them."""
 
@@ -66,7 +69,16 @@ def slim(event: Event, counted: Collection[str]) -> Event:
             counters = [info for info in event.counters if info.counted]
             event = structs.replace(event, counters=counters)
         case CellStarted():
-            event = structs.replace(event, source=None, source_hash="", identified_by="source")
+            event = structs.replace(
+                event,
+                source=None,
+                source_hash="",
+                identified_by="source",
+                tags=structs.replace(event.tags, label=_short(event.tags.label)),
+            )
+        case MetricLogged():
+            name, run = event.name[:LONGEST_NAME], _short(event.run)
+            event = structs.replace(event, name=name, run=run)
         case CellFinished(tree_share=float(share)):
             event = structs.replace(event, tree_share=round(share, 3))
         case SpanStarted() | SpanFinished():
@@ -81,6 +93,10 @@ def slim(event: Event, counted: Collection[str]) -> Event:
             error_uj={name: uj for name, uj in event.error_uj.items() if name in counted},
         )
     return event
+
+
+def _short(name: str | None) -> str | None:
+    return name and name[:LONGEST_NAME]
 
 
 def _counted_of(first: SessionStarted) -> frozenset[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import time
 import timeit
+import zlib
+from collections.abc import Sequence
 from pathlib import Path
 from statistics import fmean, median
 from typing import Any
@@ -193,6 +195,66 @@ def fold(inside: Inside, journal: str) -> dict[str, Any]:
         "decode": decoded_ns,
         "cells": len(session.cells),
     }
+
+
+class Page:
+    """A panel that looks at the session of this process: its messages are made, and not sent."""
+
+    def __init__(self, shell: Any) -> None:
+        from jupyter_client.session import Session
+
+        from jupyter_green.notebook.panels import Panels
+        from jupyter_green.recorder.tracker import current
+
+        tracker = current()
+        assert tracker is not None
+        self._session = Session(key=b"a key")
+        self._panels = Panels(tracker, shell, subshells=True)
+        self.bytes: list[int] = []
+        self.data_bytes: list[int] = []
+
+    def look(self, visible: bool) -> None:
+        look = {"type": "watch", "client": "page", "visible": visible, "refresh_s": 1.0}
+        self._panels.receive(self, look)
+
+    def send(self, data: dict[str, Any], buffers: Sequence[bytes] = ()) -> None:
+        """Do all that is done for a message, but for the socket."""
+        message = self._session.msg("comm_msg", {"comm_id": "jupyter_green", "data": data})
+        frames = [*self._session.serialize(message), *buffers]
+        self.bytes.append(sum(map(len, frames)))
+        self.data_bytes.append(sum(map(len, buffers)))
+
+
+def look(inside: Inside) -> None:
+    """A panel begins to look."""
+    if inside.page is None:
+        inside.page = Page(inside.shell)
+    inside.page.look(visible=True)
+
+
+def look_away(inside: Inside) -> None:
+    """Nobody looks."""
+    if inside.page is not None:
+        inside.page.look(visible=False)
+
+
+def heard(inside: Inside) -> dict[str, list[int]]:
+    """Sizes of the messages since this was asked last: all frames, and the lines alone."""
+    page = inside.page
+    sizes = {"bytes": page.bytes, "data_bytes": page.data_bytes}
+    page.bytes, page.data_bytes = [], []
+    return sizes
+
+
+def pack_snapshot(inside: Inside, journal: str) -> dict[str, int]:
+    """A whole journal as a panel gets it."""
+    from jupyter_green.recorder.feed import packed
+
+    path = Path(journal)
+    t0, cpu0 = now_ns(), time.process_time_ns()
+    _, data = packed(path, path.stat().st_size, [])
+    took = {"took": now_ns() - t0, "cpu": time.process_time_ns() - cpu0}
+    return {**took, "bytes": len(data), "inflated_bytes": len(zlib.decompress(data))}
 
 
 def detection(inside: Inside, count: int, sysfs: str) -> float:

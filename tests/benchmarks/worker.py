@@ -29,6 +29,8 @@ class Inside:
     made: Subject | None = None
     end_of_cell: Step | None = None
     """Ends the cell that is open."""
+    page: Any = None
+    """The panel that looks."""
 
     @property
     def subject(self) -> Subject:

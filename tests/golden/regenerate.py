@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from tests.golden import formats
 from tests.golden.digest import digest, expected_path, journals
 
 WIDTH = 100
@@ -34,6 +35,8 @@ def main() -> None:
     for journal in journals():
         expected_path(journal).write_text(laid_out(digest(journal.read_bytes())) + "\n", "utf-8")
         print(f"written: {expected_path(journal).name}")
+    formats.PATH.write_text(laid_out(list(formats.cases())) + "\n", "utf-8")
+    print(f"written: {formats.PATH.name}")
 
 
 if __name__ == "__main__":
