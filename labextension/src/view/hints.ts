@@ -1,0 +1,248 @@
+/** What is wrong or doubtful, a line each, with what to do about it. */
+
+import type { Finding, State } from '../feed/panel';
+import { share } from '../session/figures';
+import type { Hole, Session } from '../session/model';
+import { formatDuration } from '../session/units';
+import type { Context, Section } from './context';
+import { attribute, button, copyButton, h, Keyed, show, text } from './dom';
+import { processorRefusal } from './now';
+import { clean, commandOf, shareText, unique, type Translate } from './words';
+
+export interface Hint {
+  key: string;
+  severity: 'problem' | 'note' | 'ok';
+  words: string;
+  detail: string;
+  commands: string[];
+}
+
+/** A smaller share of repeated or failed work is not worth a line. */
+const WORTH_SAYING = 0.1;
+const MOST = 8;
+
+export interface Hints extends Section {
+  findings(found: readonly Finding[]): void;
+}
+
+export function hints(context: Context): Hints {
+  const t = context.translate;
+  const list = h('ul', { class: 'jg-hints', 'aria-label': t('Hints') });
+  const rest = h('p', { class: 'jg-dim', hidden: true });
+  const examined = h('ul', { class: 'jg-hints', 'aria-label': t('What is measured here') });
+  const close = button(t('Close'), () => findings([]), { class: 'jg-link' });
+  const report = h(
+    'div',
+    { hidden: true },
+    h('header', { class: 'jg-heading' }, h('h4', {}, t('What is measured here')), close),
+    examined
+  );
+  const keyed = (parent: Element): Keyed<Hint> =>
+    new Keyed<Hint>(parent, hint => makeHint(hint, t), updateHint);
+  const [shown, told] = [keyed(list), keyed(examined)];
+  const findings = (found: readonly Finding[]): void => {
+    show(report, found.length > 0);
+    show(element, found.length > 0 || !list.hidden);
+    told.update(found.map(hintOf), hint => hint.key);
+  };
+  const element = h('section', { 'aria-label': t('Hints') }, list, rest, report);
+  return {
+    element,
+    findings,
+    update(state, session) {
+      const all = hintsOf(state, session, t);
+      show(list, all.length > 0);
+      show(element, all.length > 0 || !report.hidden);
+      shown.update(all.slice(0, MOST), hint => hint.key);
+      show(rest, all.length > MOST);
+      text(rest, t('and %1 more of this kind', all.length - MOST));
+    }
+  };
+}
+
+// --- elements ---
+
+function makeHint(hint: Hint, t: Translate): HTMLElement {
+  const commands = hint.commands.map(command =>
+    h('div', { class: 'jg-command' }, h('code', {}, command), copyButton(t, command))
+  );
+  const words = h('span', { class: 'jg-words' });
+  if (hint.detail === '' && commands.length === 0) {
+    return h('li', {}, words);
+  }
+  const detail = h('p', { class: 'jg-detail' });
+  return h('li', {}, h('details', {}, h('summary', {}, words), detail, ...commands));
+}
+
+function updateHint(element: HTMLElement, hint: Hint): void {
+  attribute(element, 'class', `jg-hint jg-${hint.severity}`);
+  text(element.querySelector('.jg-words')!, hint.words);
+  const detail = element.querySelector('.jg-detail');
+  if (detail !== null) {
+    text(detail, hint.detail);
+  }
+}
+
+function hintOf(finding: Finding, index: number): Hint {
+  const { title, detail, remedy, commands, severity } = finding;
+  const words = [detail, remedy].map(clean).filter(Boolean).join(' ');
+  return {
+    key: `${index} ${title} ${commands.join('\n')} ${words === ''}`,
+    severity,
+    words: clean(title),
+    detail: words,
+    commands
+  };
+}
+
+// --- what there is to say ---
+
+/** The most urgent first. The key changes with the commands, which are made once. */
+export function hintsOf(state: State, session: Session, t: Translate): Hint[] {
+  return [
+    ...unique([...state.problems, ...session.problems]).map(problem =>
+      hint('problem', clean(problem), '', problem)
+    ),
+    ...holes(session, t),
+    ...overlaps(session, t),
+    ...refusals(session, t),
+    ...waste(session, t),
+    ...damage(session, t)
+  ];
+}
+
+function hint(severity: Hint['severity'], words: string, detail = '', remedy = ''): Hint {
+  const command = commandOf(remedy);
+  const told = [detail, remedy === words ? '' : clean(remedy)].filter(Boolean).join(' ');
+  return {
+    key: `${severity} ${command} ${told === ''} ${words.replace(/\d+/g, '')}`,
+    severity,
+    words,
+    detail: told,
+    commands: command ? [command] : []
+  };
+}
+
+function holes(session: Session, t: Translate): Hint[] {
+  const open = session.holes.filter(hole => hole.until_s === null);
+  const closed = session.holes.filter(hole => hole.until_s !== null && hole.lost);
+  return [
+    ...open.map(hole =>
+      hint(
+        'problem',
+        t(
+          '%1 cannot be read since %2',
+          clean(hole.counter),
+          formatDuration(Math.round(hole.since_s))
+        ) + (hole.reason ? `: ${clean(hole.reason)}` : ''),
+        t('Totals with it are lower bounds.'),
+        hole.remedy
+      )
+    ),
+    ...unique(closed.map(hole => hole.counter)).map(counter => closedHoles(counter, closed, t))
+  ];
+}
+
+function closedHoles(counter: string, all: readonly Hole[], t: Translate): Hint {
+  const own = all.filter(hole => hole.counter === counter);
+  const seconds = own.reduce((sum, hole) => sum + hole.until_s! - hole.since_s, 0);
+  const last = own[own.length - 1];
+  return hint(
+    'note',
+    t('%1 could not be read for %2', clean(counter), formatDuration(seconds)),
+    `${clean(last.reason)} ${t('Totals with it are lower bounds.')}`.trim(),
+    last.remedy
+  );
+}
+
+function overlaps(session: Session, t: Translate): Hint[] {
+  return unique(
+    session.overlaps.map(({ notebook, pid }) => clean(notebook ?? '') || t('process %1', pid))
+  ).map(other =>
+    hint(
+      'note',
+      t('%1 reads the same counters', other),
+      t(
+        'What both did is in the figures of both. Run one at a time to compare them, and do not add them up.'
+      )
+    )
+  );
+}
+
+function refusals(session: Session, t: Translate): Hint[] {
+  const told = processorRefusal(session);
+  return session.refused
+    .filter(refusal => !refusal.by_choice && refusal !== told)
+    .map(({ source, counter, reason, remedy }) =>
+      hint('note', t('%1 is not used: %2', clean(counter ?? source), clean(reason)), '', remedy)
+    );
+}
+
+function waste(session: Session, t: Translate): Hint[] {
+  const part = (name: 'superseded' | 'failed'): number =>
+    share(session, session.ledger.entries[name]) ?? 0;
+  const [superseded, failed] = [part('superseded'), part('failed')];
+  return [
+    ...(superseded >= WORTH_SAYING
+      ? [
+          hint(
+            'note',
+            t('%1 went into runs that were repeated.', shareText(superseded)),
+            t(
+              'Try a change on a part of the data or for one epoch first, keep results in variables or on disk, and split the costly part into a cell of its own.'
+            )
+          )
+        ]
+      : []),
+    ...(failed >= WORTH_SAYING
+      ? [
+          hint(
+            'note',
+            t('%1 went into cells that failed.', shareText(failed)),
+            t(
+              'Run the cell on a few rows before the whole, and save checkpoints, so that a failure does not cost all of it.'
+            )
+          )
+        ]
+      : [])
+  ];
+}
+
+function damage(session: Session, t: Translate): Hint[] {
+  const { bad_lines, unknown_events, samples_dropped } = session;
+  return [
+    ...(bad_lines
+      ? [
+          hint(
+            'note',
+            t('Lines of the journal that could not be read and were skipped: %1', bad_lines),
+            t('A kill or a full disk does that: check the space that is left.')
+          )
+        ]
+      : []),
+    ...(unknown_events
+      ? [
+          hint(
+            'note',
+            t('Events of a newer version that were skipped: %1', unknown_events),
+            '',
+            'pip install --upgrade jupyter-green'
+          )
+        ]
+      : []),
+    ...(samples_dropped
+      ? [
+          hint(
+            'note',
+            t(
+              'Power samples that could not be written, the disk being too slow or full: %1',
+              samples_dropped
+            ),
+            t(
+              'The figures of cells are whole. Put the data directory on a local disk (JupyterGreen.data_dir).'
+            )
+          )
+        ]
+      : [])
+  ];
+}
