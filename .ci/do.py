@@ -1,37 +1,32 @@
 #!/usr/bin/env python3
 """Sets up an environment for this checkout, and runs the project in it.
 
-    python3 .ci/do.py tour      run notebooks/tour.ipynb and show what each of its cells cost
-    python3 .ci/do.py test      ruff, mypy and all tests
+    python3 .ci/do.py tour      open JupyterLab on the tour, with the energy panel beside it
+    python3 .ci/do.py test      ruff, mypy, TypeScript's checks and all tests
     python3 .ci/do.py bench     compare our own cost with that of our peers
     python3 .ci/do.py soak      the long runs: leaks, drift, a killed recorder
+    python3 .ci/do.py screenshots   make the README's pictures
 
-What follows the command is passed on: to `jupyter green run` for the tour, to pytest for test and
-soak, to the benchmarks for bench. Paths count from the project's root.
+`tour --headless` runs notebooks/tour.ipynb without JupyterLab and shows what each of its cells
+cost; so does `tour` on a machine without a display, unless it is `tour --lab`.
 
-    python3 .ci/do.py tour --help
+What follows the command is passed on: to JupyterLab (headless: to `jupyter green run`) for the
+tour, to pytest for test and soak, to the benchmarks for bench. Paths count from the project's root.
+
+    python3 .ci/do.py tour --port 9000
     python3 .ci/do.py test -k floors
 
 The environment is .venv (.venv-bench for bench) at the project's root. It is made on the first run
 and kept; delete it to start afresh.
 """
 
-import hashlib
-import json
-import locale
 import os
 import shutil
-import signal
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 NEEDED = (3, 11)
-ROOT = Path(__file__).resolve().parent.parent
-# In each environment: what was installed there. "{}" while it is in the making, so that an
-# interrupted run shows.
-STAMP = ".made-by-do.json"
 
 
 def hand_over_to_a_newer_python() -> None:
@@ -49,8 +44,9 @@ if sys.version_info < NEEDED:
     hand_over_to_a_newer_python()
 
 
-class SetUpError(Exception):
-    """The environment cannot be made; the message names the remedy."""
+# And its neighbours only from here on.
+import lab_tour  # noqa: E402
+from environment import ROOT, SetUpError, has_c_compiler, run, say, set_up  # noqa: E402
 
 
 def main(arguments: list[str]) -> int:
@@ -74,6 +70,19 @@ def main(arguments: list[str]) -> int:
 
 
 def tour(arguments: list[str]) -> int:
+    headless, lab = "--headless" in arguments, "--lab" in arguments
+    rest = [word for word in arguments if word not in ("--headless", "--lab")]
+    seen = lab_tour.has_a_browser()
+    if not (headless or lab or seen):
+        say("no display or no browser here: without JupyterLab (tour --lab starts it nevertheless)")
+    if headless or not (lab or seen):
+        return tour_headless(rest)
+    venv = set_up(".venv", ["lab", "tour"])
+    say("opening JupyterLab on a copy of notebooks/tour.ipynb; Ctrl-C ends it")
+    return lab_tour.run_lab(venv, [*rest, *([] if seen else ["--no-browser"])])
+
+
+def tour_headless(arguments: list[str]) -> int:
     venv = set_up(".venv", ["tour"])
     say("running notebooks/tour.ipynb")
     return run(venv, ["jupyter", "green", "run", "notebooks/tour.ipynb", *arguments])
@@ -81,21 +90,36 @@ def tour(arguments: list[str]) -> int:
 
 def test(arguments: list[str]) -> int:
     venv = set_up(".venv", ["tour", "test"])
-    steps = {
+    failed = [] if has_c_compiler(venv) else ["C compiler"]
+    frontend = {
+        "jlpm install": ["jlpm", "install", "--immutable"],
+        "jlpm types:check": ["jlpm", "types:check"],
+        "jlpm lint": ["jlpm", "lint"],
+        "jlpm test": ["jlpm", "test"],
+    }
+    backend = {
         "ruff check": ["python", "-m", "ruff", "check", "."],
         "ruff format --check": ["python", "-m", "ruff", "format", "--check", "."],
         "mypy": ["python", "-m", "mypy"],
+        "browser": ["python", "-m", "tests.browser.chrome"],
         # Last, so that its summary is what one sees.
         "pytest": ["python", "-m", "pytest", *arguments],
     }
-    failed = [] if has_c_compiler(venv) else ["C compiler"]
-    for name, command in steps.items():
-        say(name)
-        if run(venv, command) != 0:
-            failed.append(name)
+    failed += failures(venv, frontend, ROOT / "labextension")
+    failed += failures(venv, backend, ROOT)
     if failed:
         say("FAILED: " + ", ".join(failed))
     return 1 if failed else 0
+
+
+def failures(venv: Path, steps: dict[str, list[str]], place: Path) -> list[str]:
+    """Runs all steps; the names of those that failed."""
+    failed = []
+    for name, command in steps.items():
+        say(name)
+        if run(venv, command, place) != 0:
+            failed.append(name)
+    return failed
 
 
 def bench(arguments: list[str]) -> int:
@@ -112,166 +136,18 @@ def soak(arguments: list[str]) -> int:
     return run(venv, [*command, *arguments])
 
 
-COMMANDS = {"tour": tour, "test": test, "bench": bench, "soak": soak}
+def screenshots(arguments: list[str]) -> int:
+    venv = set_up(".venv", ["tour", "test"])
+    return run(venv, ["python", "-m", "tests.browser.screenshots", *arguments])
 
 
-# The environment
-
-
-def set_up(name: str, extras: list[str]) -> Path:
-    """The environment `name` with the project and `extras` in it; quick where nothing changed."""
-    venv = ROOT / name
-    try:
-        bring_up_to_date(venv, set(extras))
-    except OSError as error:
-        raise SetUpError(
-            f"cannot write the environment {venv}: {error.strerror or error}. "
-            "Use a copy of the project in a folder where you may write."
-        ) from error
-    return venv
-
-
-def bring_up_to_date(venv: Path, extras: set[str]) -> None:
-    # The place counts because the scripts in an environment hold their own path.
-    base = {"python": sys.version, "place": str(ROOT)}
-    project = hashlib.sha256((ROOT / "pyproject.toml").read_bytes()).hexdigest()
-    have = read_stamp(venv)
-    if not program(venv, "python").exists() or any(have.get(key) != base[key] for key in base):
-        make_environment(venv)
-        have = {}
-    installed = set(have.get("extras", []))
-    if have.get("project") == project and extras <= installed:
-        return
-
-    extras |= installed
-    write_stamp(venv, {})
-    wanted = f".[{','.join(sorted(extras))}]"
-    say(f"installing {wanted} (the first time takes a minute or two)")
-    if pip_install(venv, "-e", wanted):
-        # What pip could not find it did not begin to install: the environment is what it was.
-        write_stamp(venv, have)
-        raise SetUpError(
-            "pip could not install the project, see above: is there a network? "
-            f"If that is not it, delete {venv.name} and try again."
-        )
-    write_stamp(venv, {**base, "project": project, "extras": sorted(extras)})
-
-
-def make_environment(venv: Path) -> None:
-    # Not sys.executable: that may lie in the very environment which is about to be replaced.
-    python = getattr(sys, "_base_executable", None) or sys.executable
-    makers = [
-        [python, "-m", "venv"],
-        [python, "-m", "virtualenv"],
-        ["virtualenv", "--python", python],
-        ["uv", "venv", "--quiet", "--seed", "--allow-existing", "--python", python],
-    ]
-    complaints = []
-    say(f"making the environment {venv.name}")
-    for maker in makers:
-        start_afresh(venv)
-        complaint = complaint_of([*maker, str(venv)])
-        if complaint is None:
-            return
-        complaints.append(complaint)
-    if "ensurepip" not in complaints[0] and "No module named" not in complaints[0]:
-        print(complaints[0], file=sys.stderr)
-    version = f"{sys.version_info[0]}.{sys.version_info[1]}"
-    raise SetUpError(
-        f"{python} cannot make a virtual environment: install its venv module (Debian and Ubuntu: "
-        f"apt install python{version}-venv), or virtualenv, or uv."
-    )
-
-
-def start_afresh(venv: Path) -> None:
-    if (venv / STAMP).is_file() and not venv.is_symlink():
-        shutil.rmtree(venv)
-    elif os.path.lexists(venv):
-        # Somebody else's work: not ours to delete.
-        names = (venv.with_name(f"{venv.name}-{number}") for number in range(1, 1000))
-        aside = next(path for path in names if not os.path.lexists(path))
-        venv.rename(aside)
-        say(f"{venv.name} was not made by this script: moved to {aside.name}")
-    venv.mkdir()
-    write_stamp(venv, {})
-
-
-def read_stamp(venv: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads((venv / STAMP).read_text(encoding="utf-8")))
-    except (OSError, ValueError, TypeError):
-        return {}
-
-
-def write_stamp(venv: Path, content: dict[str, Any]) -> None:
-    (venv / STAMP).write_text(json.dumps(content, indent=1), encoding="utf-8")
-
-
-def pip_install(venv: Path, *what: str) -> int:
-    quiet = ["--quiet", "--disable-pip-version-check"]
-    return run(venv, ["python", "-m", "pip", "install", *quiet, *what])
-
-
-def has_c_compiler(venv: Path) -> bool:
-    """The tests compile small stand-ins for hardware; without a compiler, a wheel brings one."""
-    if os.environ.get("CC") or any(map(shutil.which, ("cc", "gcc", "clang"))):
-        return True
-    probe = "import importlib.util, sys; sys.exit(not importlib.util.find_spec('ziglang'))"
-    if run(venv, ["python", "-c", probe]) == 0:
-        return True
-    say("there is no C compiler: installing the ziglang wheel")
-    return pip_install(venv, "ziglang") == 0
-
-
-# Running things
-
-
-def program(venv: Path, name: str) -> Path:
-    return venv / "Scripts" / f"{name}.exe" if os.name == "nt" else venv / "bin" / name
-
-
-def run(venv: Path, command: list[str]) -> int:
-    """Runs a program of the environment at the project's root; returns the exit code."""
-    name, *arguments = command
-    interrupts = []
-    # Ctrl-C reaches the child too, which has things to save and to say; subprocess.run by itself
-    # would kill it after a quarter of a second.
-    before = signal.signal(signal.SIGINT, lambda *_: interrupts.append(True))
-    try:
-        code = subprocess.run(
-            [str(program(venv, name)), *arguments], cwd=ROOT, env=environment(venv), check=False
-        ).returncode
-    finally:
-        signal.signal(signal.SIGINT, before)
-    if interrupts:
-        raise KeyboardInterrupt
-    return code if code >= 0 else 128 - code
-
-
-def environment(venv: Path) -> dict[str, str]:
-    """As after `activate`, and without what would let other installations shine through."""
-    foreign = ("PYTHONHOME", "PYTHONPATH", "__PYVENV_LAUNCHER__")
-    variables = {key: value for key, value in os.environ.items() if key not in foreign}
-    path = os.pathsep.join([str(program(venv, "python").parent), variables.get("PATH", os.defpath)])
-    if os.name == "posix" and locale.getencoding().lower() != "utf-8":
-        # Python reads the path of an editable install in the locale's encoding; pip wrote UTF-8.
-        variables["LC_ALL"] = "C.UTF-8"
-    return {**variables, "VIRTUAL_ENV": str(venv), "PATH": path, "PIP_USER": "0"}
-
-
-def complaint_of(command: list[str]) -> str | None:
-    """What a program printed when it failed, or None if all went well."""
-    try:
-        done = subprocess.run(
-            command, capture_output=True, text=True, errors="replace", check=False
-        )
-    except FileNotFoundError as error:
-        return str(error)
-    return (done.stdout + done.stderr) if done.returncode else None
-
-
-def say(text: str) -> None:
-    print("do.py:", text, flush=True)
+COMMANDS = {
+    "tour": tour,
+    "test": test,
+    "bench": bench,
+    "soak": soak,
+    "screenshots": screenshots,
+}
 
 
 if __name__ == "__main__":
