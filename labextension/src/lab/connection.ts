@@ -40,7 +40,10 @@ export class Connection implements Link {
   send(message: ToKernel): void {
     this.#subshell ??= this.#voice.ready.then(() => subshellOf(this.#voice.connection));
     const subshell = this.#subshell;
-    this.#sending = this.#sending.then(async () => this.#deliver(message, await subshell));
+    this.#sending = this.#sending
+      .then(async () => this.#deliver(message, await subshell))
+      // A kernel that dies at this moment takes no message; the next one may live.
+      .catch(() => undefined);
   }
 
   /** The session was ended: the kernel needs no thread for us any more. */
