@@ -7,8 +7,9 @@ from typing import Any
 from msgspec import structs
 
 from jupyter_green.carbon import tables
-from jupyter_green.configurable import load_settings, remember
-from jupyter_green.errors import SettingError, UnknownPlace
+from jupyter_green.configurable import load_settings
+from jupyter_green.errors import SettingError
+from jupyter_green.notebook.place import set_place
 from jupyter_green.notebook.protocol import Ask, Preferences
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.sessions.model import Session
@@ -63,15 +64,8 @@ def _places(session: Session) -> dict[str, Any]:
 
 
 def _set_place(tracker: Tracker, place: str | None) -> dict[str, Any]:
-    try:
-        intensity = tracker.set_place(place)
-    except UnknownPlace as error:
-        raise SettingError(str(error)) from None
-    try:
-        kept = f"Kept in {remember('place', place)}."
-    except SettingError as error:
-        kept = f"For this session only: {error}"
-    return {"place": intensity.place if intensity is not None else None, "kept": kept}
+    placed = set_place(tracker, place)
+    return {"place": placed.intensity and placed.intensity.place, "kept": placed.kept}
 
 
 def _examine(shell: Any) -> dict[str, Any]:

@@ -11,11 +11,12 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from msgspec import structs
 
 from jupyter_green.carbon.tables import ATTRIBUTION
-from jupyter_green.configurable import load_settings, remember
+from jupyter_green.configurable import load_settings
 from jupyter_green.errors import JupyterGreenError, SettingError, UnknownPlace
 from jupyter_green.notebook import display, energyit, gpu_sync
 from jupyter_green.notebook.hooks import Hooks
 from jupyter_green.notebook.options import USAGE, Options, parse
+from jupyter_green.notebook.place import set_place
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.report.summary import Result
 from jupyter_green.sessions.model import Energy, Session
@@ -228,13 +229,9 @@ class GreenMagics(Magics):
 
     def _set_place(self, place: str | None) -> None:
         try:
-            intensity = self._tracker.set_place(place)
+            intensity, kept = set_place(self._tracker, place)
         except UnknownPlace as error:
             raise UsageError(str(error)) from None
-        try:
-            kept = f"Kept in {remember('place', place)}."
-        except SettingError as error:
-            kept = f"For this session only: {error}"
         print(f"{_told(intensity) if intensity is not None else 'No place is set.'} {kept}")
 
 

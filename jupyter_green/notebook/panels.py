@@ -125,8 +125,8 @@ class Panels:
             others = visible.keys() - {look.client}
             watch = structs.replace(watch, stream=look.stream, next=look.next, others=bool(others))
             self._tracker.watch(watch)
-        elif not visible:
-            self._tracker.watch(watch)
+        else:
+            self._tracker.watch(structs.replace(watch, fresh=False))
 
     def _asked(self, channel: Channel, ask: protocol.Ask) -> None:
         """Answer from a thread: an examination takes seconds, and the cells are the user's."""

@@ -123,6 +123,10 @@ class Client:
             else:
                 self._send(wire.encode(watch))
 
+    def _watch_anew(self) -> wire.Watch:
+        """To one who takes over, everybody is new."""
+        return msgspec.structs.replace(self._watch, fresh=True)
+
     def _read(self) -> tuple[int, int, dict[str, int]]:
         """Time and the readings taken at it, as close together as the machine allows."""
         now_ns = self._clock.now_ns
@@ -249,7 +253,7 @@ class Client:
             for request in sorted(self._pending):
                 self._send(wire.encode(wire.CatchUp(request)))
             if self._watch.on:
-                self._send(wire.encode(self._watch))
+                self._send(wire.encode(self._watch_anew()))
         threading.Thread(
             target=self._listen, args=(process,), name="jupyter_green", daemon=True
         ).start()
@@ -359,7 +363,7 @@ class Client:
                 self._inline.on_mark(mark)
             self._ring.clear()
             if self._watch.on:
-                self._inline.watch(self._watch, self._lock)
+                self._inline.watch(self._watch_anew(), self._lock)
 
     # --- the end ---
 

@@ -144,7 +144,7 @@ class Feed:
     def watch(self, watch: wire.Watch) -> None:
         """Somebody begins or ceases to look."""
         before, self._watch = self._watch, watch
-        if not watch.on:
+        if not (watch.on and watch.fresh):
             return
         self._said_asleep = False
         self._next_s = 0.0

@@ -69,6 +69,8 @@ class Watch(Struct, frozen=True, kw_only=True, tag="watch"):
     stream: str | None = None
     next: int | None = None
     """What who asks has already; anything else than the present position asks for a snapshot."""
+    fresh: bool = True
+    """Somebody new looks; else only how often changes."""
     others: bool = False
     """Others look as well, and must not miss anything."""
     keyframes: bool = False

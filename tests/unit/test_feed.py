@@ -392,6 +392,21 @@ def test_never_more_than_one_message_a_refresh(recorder: Recorder, refresh_s: fl
     same(page, recorder)
 
 
+def test_only_the_refresh_changes_when_one_of_two_goes(recorder: Recorder) -> None:
+    page = Page(recorder, refresh_s=5.0).look()
+    recorder.begin()
+    recorder.let_tell()
+    recorder.watch(refresh_s=0.5, fresh=False)
+    recorder.cell(5.0)
+    recorder.let_tell()
+    page.hear()
+    same(page, recorder)
+    assert len(recorder.times_told("snapshot")) <= 1
+    times = recorder.times_told("events")
+    apart = [later - earlier for earlier, later in itertools.pairwise(times)]
+    assert min(apart) < 2
+
+
 def test_no_message_is_large(recorder: Recorder) -> None:
     page = Page(recorder).look()
     recorder.begin()
