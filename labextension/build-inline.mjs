@@ -9,12 +9,26 @@ import { readFileSync, writeFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
 import { parseArgs } from 'node:util';
 import { gzipSync } from 'node:zlib';
-import { build } from 'esbuild';
+import { build, transform } from 'esbuild';
 
 const HERE = fileURLToPath(new URL('.', import.meta.url));
 const OUTPUT = fileURLToPath(new URL('../jupyter_green/inline/panel.js', import.meta.url));
 
 const { values } = parseArgs({ options: { metafile: { type: 'string' } } });
+
+/** Style sheets as text, which the bundler by itself leaves as it is. */
+const styles = {
+  name: 'styles',
+  setup({ onLoad }) {
+    onLoad({ filter: /\.css$/ }, async ({ path }) => {
+      const { code } = await transform(readFileSync(path, 'utf8'), {
+        loader: 'css',
+        minify: true
+      });
+      return { contents: code, loader: 'text' };
+    });
+  }
+};
 
 const { metafile } = await build({
   absWorkingDir: HERE,
@@ -24,7 +38,9 @@ const { metafile } = await build({
   format: 'esm',
   minify: true,
   target: 'es2022',
-  loader: { '.css': 'text' },
+  // Of the view and of uPlot: neither names them in a string.
+  mangleProps: /^_[a-z]/,
+  plugins: [styles],
   legalComments: 'none',
   metafile: true,
   logLevel: 'warning'

@@ -8,11 +8,15 @@ from msgspec import structs
 
 from jupyter_green.carbon import tables
 from jupyter_green.configurable import load_settings
-from jupyter_green.errors import SettingError
+from jupyter_green.errors import ReportError
 from jupyter_green.notebook.place import set_place
 from jupyter_green.notebook.protocol import Ask, Preferences
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.sessions.model import Session
+
+MOST_EXPORTED = 2_500_000
+"""Characters of a file that goes to a page: the server drops messages beyond 1 MB a second over
+three seconds."""
 
 
 def prefer(tracker: Tracker, preferences: Preferences) -> None:
@@ -52,6 +56,8 @@ def answer(tracker: Tracker, shell: Any, ask: Ask) -> Any:
             return _set_place(tracker, ask.argument or None)
         case "examine":
             return _examine(shell)
+        case "savings":
+            return _savings(tracker.session())
         case "export":
             return _export(tracker.session(), ask.argument or "")
 
@@ -77,16 +83,31 @@ def _examine(shell: Any) -> dict[str, Any]:
     return {"findings": hints.of(found)}
 
 
-def _export(session: Session, form: str) -> dict[str, Any]:
-    from jupyter_green.report import tabular, text  # noqa: PLC0415  (not at %load_ext)
+def _savings(session: Session) -> dict[str, Any]:
+    from jupyter_green.insight.told import told  # noqa: PLC0415  (not at %load_ext)
 
-    match form:
-        case "text":
-            name, media_type, told = "txt", "text/plain", text.render(session, everything=True)
-        case "csv":
-            name, media_type, told = "csv", "text/csv", tabular.as_csv(session)
-        case "json":
-            name, media_type, told = "json", "application/json", tabular.as_json(session)
-        case _:
-            raise SettingError(f"a session is exported as text, csv or json, not as {form!r}")
-    return {"name": f"{session.id}.{name}", "media_type": media_type, "text": told}
+    shown = ("title", "detail", "remedy")
+    more = {"commands": [], "severity": "note"}
+    return {
+        "findings": [
+            {**{k: v for k, v in one.items() if k in shown}, **more} for one in told(session)
+        ]
+    }
+
+
+def _export(session: Session, name: str) -> dict[str, Any]:
+    from jupyter_green.report import forms  # noqa: PLC0415  (not at %load_ext)
+
+    form = forms.form_of(name)
+    if form.binary:
+        raise ReportError(
+            f"{name} is no text, which is all that the panel can save: run "
+            f"`%green report session{form.suffix}` in a cell"
+        )
+    file_name, text = forms.file_name(session, form), form.render(session)
+    if len(text) > MOST_EXPORTED:
+        raise ReportError(
+            f"the {name} of this session is {len(text) / 1e6:.1f} MB, which is too much to be sent "
+            f"to a page: run `%green report {file_name}` in a cell"
+        )
+    return {"name": file_name, "media_type": form.media_type, "text": text}

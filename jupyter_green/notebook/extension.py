@@ -8,6 +8,7 @@ from weakref import WeakSet
 
 from jupyter_green.configurable import load_settings
 from jupyter_green.notebook.channels import Channel, CommChannel
+from jupyter_green.notebook.foreground import Foreground
 from jupyter_green.notebook.hooks import Hooks
 from jupyter_green.notebook.magics import GreenMagics
 from jupyter_green.notebook.panels import Panels
@@ -27,6 +28,7 @@ class Loaded:
     hooks: Hooks
     panels: Panels | None
     comm: CommChannel | None
+    foreground: Foreground | None
 
 
 _loaded: dict[int, Loaded] = {}
@@ -47,18 +49,22 @@ def load(shell: InteractiveShell) -> None:
     _loaded[id(shell)] = Loaded(tracker, hooks, *_panels(shell, tracker))
 
 
-def _panels(shell: Any, tracker: Tracker) -> tuple[Panels | None, CommChannel | None]:
+def _panels(
+    shell: Any, tracker: Tracker
+) -> tuple[Panels, CommChannel, Foreground] | tuple[None, None, None]:
     """The way to those who look at the session, where the shell has a kernel."""
     kernel = getattr(shell, "kernel", None)
     if kernel is None or not hasattr(kernel, "comm_manager"):
-        return None, None
+        return None, None, None
     subshells = bool(getattr(kernel, "_supports_kernel_subshells", False))
-    panels = Panels(tracker, shell, subshells=subshells)
+    foreground = Foreground(shell)
+    foreground.register()
+    panels = Panels(tracker, shell, subshells=subshells, protect=foreground.protect)
     comm = CommChannel(kernel, panels.receive)
     comm.open()
     for channel in (comm, *_widgets):
         panels.announce(channel)
-    return panels, comm
+    return panels, comm, foreground
 
 
 def join(channel: Channel) -> None:
@@ -96,6 +102,8 @@ def unload(shell: InteractiveShell) -> None:
     if loaded is None:
         return
     loaded.hooks.unregister()
+    if loaded.foreground is not None:
+        loaded.foreground.unregister()
     for kind, name in (
         ("cell", "energy"),
         ("line", "energy"),

@@ -11,8 +11,9 @@ from IPython.core.magic import Magics, line_cell_magic, line_magic, magics_class
 from msgspec import structs
 
 from jupyter_green.carbon.tables import ATTRIBUTION
+from jupyter_green.carbon.timezone import guess
 from jupyter_green.configurable import load_settings
-from jupyter_green.errors import JupyterGreenError, SettingError, UnknownPlace
+from jupyter_green.errors import JupyterGreenError, ReportError, SettingError, UnknownPlace
 from jupyter_green.notebook import display, energyit, gpu_sync
 from jupyter_green.notebook.hooks import Hooks
 from jupyter_green.notebook.options import USAGE, Options, parse
@@ -29,6 +30,7 @@ GREEN_USAGE = """\
 %green place [CC]      show or set the place whose electricity this machine uses (FR, DEU ...)
 %green place --unset   forget the place
 %green baseline [S]    measure the idle machine for S seconds (10), for figures net of idle
+%green report [PATH]   write the session into a file; its ending says the form (.md, .csv ...)
 %green doctor          what is measured on this machine, what is not, and what opens it
 %green help            show this"""
 
@@ -157,6 +159,7 @@ class GreenMagics(Magics):
             %green place [CC]      show or set the place whose electricity this machine uses
             %green place --unset   forget the place
             %green baseline [S]    measure the idle machine for S seconds (10)
+            %green report [PATH]   write the session into a file; its ending says the form
             %green doctor          what is measured on this machine, what is not, and what opens it
             %green help            show this
         """
@@ -179,6 +182,8 @@ class GreenMagics(Magics):
                 self._measure_baseline(str(DEFAULT_S))
             case ["baseline", seconds]:
                 self._measure_baseline(seconds)
+            case ["report", *_]:
+                self._write_report(line.strip().removeprefix("report").strip())
             case ["doctor"]:
                 self._examine()
             case ["help" | "-h" | "--help"]:
@@ -201,6 +206,9 @@ class GreenMagics(Magics):
         intensity = self._tracker.session().intensity
         if intensity is None:
             print("No place is set, so there is no CO2. `%green place FR` sets it for good.")
+            guessed = guess()
+            if guessed is not None:
+                print(guessed.hint("%green place"))
             return
         print(f"{_told(intensity)}\n{ATTRIBUTION}")
 
@@ -214,6 +222,20 @@ class GreenMagics(Magics):
             return
         by_counter = ", ".join(f"{name} {format_power(w)}" for name, w in power_w.items())
         print(f"Idle: {format_power(sum(power_w.values()))} ({by_counter}).")
+
+    def _write_report(self, path: str) -> None:
+        from jupyter_green.report import forms  # noqa: PLC0415  (not at %load_ext)
+
+        quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
+        try:
+            session = _without_asker(self._tracker.session(), self._hooks.running_here())
+            written = forms.save(session, path[1:-1] if quoted else path)
+        except ReportError as error:
+            raise UsageError(str(error)) from None
+        except JupyterGreenError as error:
+            print(error)
+            return
+        print(f"Written: {written}")
 
     def _examine(self) -> None:
         from jupyter_green.doctor import fragment, text  # noqa: PLC0415  (not at %load_ext)

@@ -39,12 +39,21 @@ class Panels:
         tracker: of the session that is shown.
         shell: whose configuration doctor examines.
         subshells: panels can ask while a cell runs.
+        protect: called before each message is handled, on its thread.
     """
 
-    def __init__(self, tracker: Tracker, shell: Any, *, subshells: bool) -> None:
+    def __init__(
+        self,
+        tracker: Tracker,
+        shell: Any,
+        *,
+        subshells: bool,
+        protect: Callable[[], None] = lambda: None,
+    ) -> None:
         self._tracker = tracker
         self._shell = shell
         self._subshells = subshells
+        self._protect = protect
         self._lock = threading.Lock()
         self._handling = threading.Lock()
         """Held while a message is handled, and never where the recorder's are passed on: who
@@ -78,6 +87,7 @@ class Panels:
 
     def receive(self, channel: Channel, data: Any) -> None:
         """A message of any shape; what cannot be used is answered with the reason."""
+        self._protect()
         try:
             message = protocol.parse(data)
             with self._handling:

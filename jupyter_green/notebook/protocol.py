@@ -61,7 +61,7 @@ class Ask(Struct, frozen=True, kw_only=True, tag="ask"):
 
     request: Position
     client: Client
-    what: Literal["places", "place", "examine", "export"]
+    what: Literal["places", "place", "examine", "savings", "export"]
     argument: Text | None = None
 
 

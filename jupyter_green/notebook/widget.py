@@ -50,7 +50,8 @@ class EnergyPanel(AnyWidget):
         shell = get_ipython()
         if shell is None or not hasattr(shell, "kernel"):
             raise RecorderError("EnergyPanel() needs a notebook; in a terminal use %green")
-        extension.load(shell)
+        # As %load_ext does, so that %unload_ext ends it.
+        shell.extension_manager.load_extension("jupyter_green")
         self._shell = shell
         super().__init__()
         self.on_msg(self._received)

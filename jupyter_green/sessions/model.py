@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_right
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, ClassVar
 
 from msgspec import Struct, structs
 
@@ -340,6 +340,10 @@ class Session(Struct, frozen=True, kw_only=True):
     problems: tuple[str, ...] = ()
     """What the recorder could not do (a disk that is full), in sentences."""
 
+    charts: ClassVar[Any]
+    """The pictures, as in ``session.charts.power()``. The views give them to all sessions when
+    they are loaded (:mod:`jupyter_green.report`): this floor knows none of them."""
+
     def __repr__(self) -> str:
         """One line: everything is in the attributes, and would fill pages."""
         cells = f"{len(self.cells)} cell{'s' * (len(self.cells) != 1)}"
@@ -352,6 +356,9 @@ class Session(Struct, frozen=True, kw_only=True):
             return "no counter"
         if total.at_least:
             return f"≥ {format_energy(total.total_uj)}"
+        if not total.bound_uj:
+            # Before the first boundary nothing is known of the counters' updates.
+            return format_energy(total.total_uj)
         return format_energy_with_bound(total.total_uj, total.bound_uj)
 
     # --- figures ---
@@ -408,8 +415,15 @@ class Session(Struct, frozen=True, kw_only=True):
 
     def with_pue(self, pue: float) -> Session:
         """The same session with another PUE throughout; prices and intensities stay."""
+        return self._priced(pue=pue)
+
+    def with_price(self, price_per_kwh: float, currency: str) -> Session:
+        """The same session with another price throughout; PUE and intensities stay."""
+        return self._priced(price_per_kwh=price_per_kwh, currency=currency)
+
+    def _priced(self, **changes: object) -> Session:
         periods = tuple(
-            structs.replace(period, pricing=structs.replace(period.pricing, pue=pue))
+            structs.replace(period, pricing=structs.replace(period.pricing, **changes))
             for period in self.periods
         )
         return structs.replace(self, periods=periods)

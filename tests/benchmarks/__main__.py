@@ -20,6 +20,7 @@ from tests.benchmarks import (
     folding,
     gpus,
     history,
+    panel,
     start,
     subjects,
 )
@@ -34,6 +35,7 @@ BENCHMARKS: dict[str, Callable[[Place, list[str], Effort], Table]] = {
     "background": background.run,
     "folding": folding.run,
     "feed": feed.run,
+    "panel": panel.run,
     "history": history.run,
     "calls": calls.run,
     "detect": detecting.run,

@@ -121,7 +121,7 @@ def _listen(table: Table, worker: Worker, state: str, seconds: float) -> None:
 def _snapshots(table: Table, where: Place, effort: Effort) -> None:
     day, noisy = where.root / "looked-at.ndjson", where.root / "looked-at-noisy.ndjson"
     lines = write_journal(day)
-    _write_noisy(day, noisy)
+    write_noisy(day, noisy)
     note = table.note(
         f"A day of {lines:,} lines with 10,000 cells, as the recorder thins and packs it, in a "
         "thread of its own. Noisy: the last digits of times and counters are random, as on "
@@ -139,7 +139,8 @@ def _snapshots(table: Table, where: Place, effort: Effort) -> None:
             table.add(f"{what}: CPU", OURS, took["cpu"] / 1e9, "s")
 
 
-def _write_noisy(journal: Path, path: Path) -> None:
+def write_noisy(journal: Path, path: Path) -> None:
+    """The same journal with random last digits of its times and counters."""
     chance = random.Random(4)
     with journal.open("rb") as lines, path.open("wb") as file:
         for line in lines:

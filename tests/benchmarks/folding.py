@@ -71,7 +71,7 @@ def _day() -> Iterator[AnyEvent]:
         for name in WATTS
     ]
     yield SessionStarted(
-        t=0.0, **_stamp(0.0), format=FORMAT, session="day", version="0", wall_s=1.7e9,
+        t=0.0, **stamp(0.0), format=FORMAT, session="day", version="0", wall_s=1.7e9,
         host="here", boot_id="boot", pid=1, process_started=1.0, counters=counters,
     )  # fmt: skip
     every_s = DAY_S / CELLS
@@ -84,7 +84,7 @@ def _day() -> Iterator[AnyEvent]:
             second += 1
         line = f"model_{number % 400}.fit(train)"
         yield CellStarted(
-            t=begins_s, **_stamp(begins_s), n=2 * number - 1, number=number,
+            t=begins_s, **stamp(begins_s), n=2 * number - 1, number=number,
             cell=f"{number % 400:016x}", identified_by="front end", first_line=line,
             source_hash=f"{number % 800:016x}", execution_count=number,
         )  # fmt: skip
@@ -92,12 +92,13 @@ def _day() -> Iterator[AnyEvent]:
             yield _sample(second)
             second += 1
         yield CellFinished(
-            t=ends_s, **_stamp(ends_s), n=2 * number, number=number, status="ok", tree_share=0.42
+            t=ends_s, **stamp(ends_s), n=2 * number, number=number, status="ok", tree_share=0.42
         )
-    yield SessionEnded(t=float(DAY_S), **_stamp(DAY_S), n=2 * CELLS + 1, reason="goodbye")
+    yield SessionEnded(t=float(DAY_S), **stamp(DAY_S), n=2 * CELLS + 1, reason="goodbye")
 
 
-def _stamp(t: float) -> dict:  # type: ignore[type-arg]
+def stamp(t: float) -> dict:  # type: ignore[type-arg]
+    """What the counters say at a time of the day."""
     uj = {name: 10**9 + round(watts * t * 1e6) for name, watts in WATTS.items()}
     error_uj = {name: (round(watts * 900), round(watts * 1200)) for name, watts in WATTS.items()}
     return {"uj": uj, "error_uj": error_uj}
@@ -105,5 +106,5 @@ def _stamp(t: float) -> dict:  # type: ignore[type-arg]
 
 def _sample(second: int) -> PowerSampled:
     t = second + 0.001 * (second % 7)
-    uj = _stamp(t)["uj"]
+    uj = stamp(t)["uj"]
     return PowerSampled(t=t, uj=uj, running=True, cpu_utilisation=0.42)

@@ -41,12 +41,19 @@ class LabError(RuntimeError):
 class Lab:
     """One server, its notebooks and its kernels. ``serving`` sees to it that it ends."""
 
-    def __init__(self, home: Home, application: Application, settings: Settings) -> None:
+    def __init__(
+        self,
+        home: Home,
+        application: Application,
+        settings: Settings,
+        options: Mapping[str, object],
+    ) -> None:
         if not (BUILT / "package.json").is_file():
             raise LabError(f"{BUILT} holds no extension: run `jlpm build` in labextension/")
         self.home = home
         self.application = application
         self.token = secrets.token_hex(16)
+        self._options = options
         self._offer_what_was_built()
         self.configure({**QUIET, **settings})
         self.log = home.root / f"{application}.log"
@@ -98,8 +105,8 @@ class Lab:
 
     def end_sessions(self) -> None:
         """Shut every kernel down, as the user does in the list of running ones."""
-        for session in self.api("sessions"):
-            self.api(f"sessions/{session['id']}", "DELETE")
+        for kernel in self.api("kernels"):
+            self.api(f"kernels/{kernel['id']}", "DELETE")
 
     def close(self) -> None:
         """Nothing that the server has started outlives it."""
@@ -135,6 +142,7 @@ class Lab:
             # window.jupyterapp: the commands, as the palette runs them.
             f"{app}.expose_app_in_browser": True,
             "ServerApp.terminals_enabled": False,
+            **self._options,
         }
         words = [f"--{name}={value}" for name, value in options.items()]
         root = ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
@@ -168,10 +176,13 @@ class Lab:
 
 @contextmanager
 def serving(
-    home: Home, application: Application = "lab", settings: Settings | None = None
+    home: Home,
+    application: Application = "lab",
+    settings: Settings | None = None,
+    options: Mapping[str, object] | None = None,
 ) -> Iterator[Lab]:
-    """A server for one block."""
-    lab = Lab(home, application, settings or {})
+    """A server for one block; ``options`` are further ones of its command line, by name."""
+    lab = Lab(home, application, settings or {}, options or {})
     try:
         lab.wait_until_ready()
         yield lab

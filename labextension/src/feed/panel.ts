@@ -77,7 +77,7 @@ export interface Finding {
   severity: 'ok' | 'note' | 'problem';
 }
 
-export type ExportFormat = 'text' | 'csv' | 'json';
+export type ExportFormat = 'html' | 'markdown' | 'csv' | 'json';
 
 /** What can be done. A rejected promise carries a sentence for the user. */
 export interface Actions {
@@ -89,6 +89,8 @@ export interface Actions {
   /** Set (null: forget) the place, for good. Resolves to a sentence. */
   setPlace(place: string | null): Promise<string>;
   examine(): Promise<Finding[]>;
+  /** Where energy could be saved, the most first. */
+  savings(): Promise<Finding[]>;
   /** Hands a file with the session so far to the user. */
   exportAs(format: ExportFormat): Promise<void>;
   /** Scrolls to the cell with this hashed identity; absent where there are no cells to go to. */

@@ -124,9 +124,10 @@ export interface Ask {
    * - `places`: `{places: [{code, name}], current: string | null}`
    * - `place` with `argument` a code, a name or null: `{place, kept}`; set for good
    * - `examine`: `{findings: [{title, detail, remedy, commands, severity}]}` of doctor
+   * - `savings`: likewise, what could be saved
    * - `export` with `argument` text, csv or json: `{name, media_type, text}`
    */
-  what: 'places' | 'place' | 'examine' | 'export';
+  what: 'places' | 'place' | 'examine' | 'savings' | 'export';
   argument?: string | null;
 }
 

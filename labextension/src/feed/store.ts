@@ -382,7 +382,8 @@ export class Store implements PanelModel {
       track: on => Promise.resolve(this.#link?.send({ type: 'track', on })),
       places: () => this.#ask('places') as Promise<Places>,
       setPlace: place => this.#setPlace(place),
-      examine: () => this.#examine(),
+      examine: () => this.#findings('examine'),
+      savings: () => this.#findings('savings'),
       exportAs: format => this.#export(format),
       ...(goToCell ? { goToCell } : {})
     };
@@ -416,8 +417,8 @@ export class Store implements PanelModel {
     return `${said} ${set.kept}`;
   }
 
-  async #examine(): Promise<Finding[]> {
-    const { findings } = (await this.#ask('examine')) as { findings: Finding[] };
+  async #findings(what: 'examine' | 'savings'): Promise<Finding[]> {
+    const { findings } = (await this.#ask(what)) as { findings: Finding[] };
     return findings;
   }
 

@@ -16,7 +16,7 @@ export const CommandIDs = {
   examine: 'jupyter-green:examine'
 } as const;
 
-const FORMATS: readonly ExportFormat[] = ['text', 'csv', 'json'];
+const FORMATS: readonly ExportFormat[] = ['html', 'markdown', 'csv', 'json'];
 
 /** Phases in which Start has something to do. */
 const STARTABLE: readonly string[] = ['untracked', 'not-installed', 'failed', 'ended', 'died'];

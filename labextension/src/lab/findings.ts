@@ -3,6 +3,7 @@ import type { TranslationBundle } from '@jupyterlab/translation';
 import { Widget } from '@lumino/widgets';
 import type { Finding } from '../feed/panel';
 import { h } from '../view/dom';
+import { clean } from '../view/words';
 
 /** What is measured on this machine, how well, and what would improve it. */
 export async function showFindings(
@@ -22,8 +23,8 @@ function element(finding: Finding): HTMLElement {
   return h(
     'section',
     { class: 'jg-finding', 'data-severity': severity },
-    h('h3', {}, title),
-    ...[detail, remedy].filter(Boolean).map(text => h('p', {}, text)),
-    commands.length > 0 ? h('pre', {}, commands.join('\n')) : null
+    h('h3', {}, clean(title)),
+    ...[detail, remedy].filter(Boolean).map(text => h('p', {}, clean(text))),
+    commands.length > 0 ? h('pre', {}, commands.map(clean).join('\n')) : null
   );
 }

@@ -205,9 +205,9 @@ function reachable(kernel: Kernel.IKernelConnection): boolean {
   );
 }
 
-/** Whether a kernel is on its way. */
-function settling(context: ISessionContext): boolean {
-  return !context.isReady || context.kernelDisplayStatus === 'initializing';
+/** Whether a kernel is on its way; `isReady` stays false in a notebook whose kernel was shut down. */
+function settling({ kernelDisplayStatus }: ISessionContext): boolean {
+  return ['initializing', 'starting', 'restarting'].includes(kernelDisplayStatus);
 }
 
 function aborted(): Outcome {

@@ -1,8 +1,8 @@
-/** The columns behind the live line. */
+/** The columns behind the live line, and the power at their end. */
 
 import assert from 'node:assert/strict';
 import { test } from 'node:test';
-import { TraceColumns, WattColumns, traceWatts } from './trace';
+import { TraceColumns } from './trace';
 
 type Row = [t: number, readings: Record<string, number>];
 
@@ -16,55 +16,37 @@ function columns(...rows: Row[]): TraceColumns {
   return trace;
 }
 
-test('watts are the means between successive readings', () => {
-  const trace = columns([0, { a: 5e6 }], [1, { a: 15e6 }], [3, { a: 75e6 }]).view();
-  assert.deepEqual(traceWatts(trace, ['a']), [
-    [0, 1, 3],
-    [null, 10, 30]
-  ]);
-  assert.deepEqual(traceWatts(trace, ['a'], 1.5), [[3], [30]]);
+const all = (): boolean => true;
+
+test('the power is the mean of the last two seconds, over all counters that count', () => {
+  const rows: Row[] = [
+    [0, { a: 0, b: 0 }],
+    [1, { a: 90e6, b: 1e6 }],
+    [2, { a: 100e6, b: 2e6 }],
+    [3, { a: 110e6, b: 3e6 }]
+  ];
+  assert.equal(columns(...rows).powerW(all), 11);
+  assert.equal(
+    columns(...rows).powerW(counter => counter === 'a'),
+    10
+  );
+  assert.equal(
+    columns(...rows).powerW(() => false),
+    null
+  );
 });
 
-test('a missing reading is null, and the next is the mean since the last', () => {
-  const trace = columns([0, { a: 0 }], [1, { b: 0 }], [2, { a: 8e6, b: 3e6 }]).view();
-  assert.deepEqual(traceWatts(trace, ['a', 'b', 'never']), [
-    [0, 1, 2],
-    [null, null, 4],
-    [null, null, 3],
-    [null, null, null]
-  ]);
+test('one reading has no power', () => {
+  assert.equal(columns([0, { a: 5 }]).powerW(all), null);
+  assert.equal(columns([0, { a: 5 }], [1, { b: 5 }]).powerW(all), null);
 });
 
-test('stamps that lie close make one interval, and no energy is lost', () => {
-  const trace = columns(
-    [0, { a: 0 }],
-    [1, { a: 10e6 }],
-    [1.001, { a: 11e6 }],
-    [1.1, { a: 11e6 }],
-    [2, { a: 20e6 }]
-  ).view();
-  assert.deepEqual(traceWatts(trace, ['a']), [
-    [0, 1, 2],
-    [null, 10, 10]
-  ]);
-  assert.equal(traceWatts(trace, ['a'], 0, 0)[0].length, 5);
+test('a counter that was read less often has the power between its own readings', () => {
+  assert.equal(columns([0, { a: 0 }], [1, { b: 0 }], [2, { a: 8e6, b: 3e6 }]).powerW(all), 7);
 });
 
 test('a counter that went back used nothing', () => {
-  const trace = columns([0, { a: 9 }], [1, { a: 5 }]).view();
-  assert.deepEqual(traceWatts(trace, ['a'])[1], [null, 0]);
-});
-
-test('columns that grow are those made at once', () => {
-  const trace = columns([0, { a: 0 }]);
-  const watts = new WattColumns(['a', 'b']);
-  for (let index = 1; index < 300; index++) {
-    const readings: [string, number][] = index % 7 ? [['a', index * index]] : [];
-    trace.append(index * 0.07, new Map([...readings, ['b', index]]), ['a', 'b']);
-    watts.extend(trace.view());
-  }
-  assert.deepEqual(watts.since(5), traceWatts(trace.view(), ['a', 'b'], 5));
-  assert.ok(watts.since(5)[0].every(t => t >= 5));
+  assert.equal(columns([0, { a: 9 }], [1, { a: 5 }]).powerW(all), 0);
 });
 
 test('a stamp that comes after a later one is left out', () => {

@@ -79,10 +79,18 @@ export function fixed(value: number, decimals: number): string {
 
 /** The decimals that are cut from a value, where what is cut is exactly a half. */
 function half(size: number, decimals: number): string | null {
+  if (!isNearHalf(size * 10 ** decimals)) {
+    return null;
+  }
   // A half has one more decimal, and no digit after it, however many are asked for.
   const exact = size.toFixed(100);
   const cut = exact.indexOf('.') + 1 + decimals;
   return /^50*$/.test(exact.slice(cut)) ? exact.slice(0, cut).replace(/\.$/, '') : null;
+}
+
+/** Whether a number may lie exactly between two whole ones: rules nearly all of them out, cheaply. */
+function isNearHalf(scaled: number): boolean {
+  return Math.abs(scaled - Math.floor(scaled) - 0.5) <= 1e-9 * Math.max(1, scaled);
 }
 
 function sign(value: number): string {

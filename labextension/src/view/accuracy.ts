@@ -17,7 +17,7 @@ import { h, HiddenTable, select, setOptions, show, svg, text } from './dom';
 import { clean, joined, metricText, shareText } from './words';
 
 const HEIGHT = 116;
-const MARGIN = { top: 8, right: 10, bottom: 18, left: 40 };
+const MARGIN = { top: 8, right: 10, bottom: 18, left: 44 };
 const MOST_CURVES = 6;
 const MOST_DOTS = 80;
 const ROOM_FOR_WORDS = 150;
@@ -176,7 +176,7 @@ class Accuracy implements Section {
     this._drawn = drawn;
     const points = this._curves.flatMap(curve => curve.points);
     const scale = (this._scale = new Scale(points, width));
-    const chart = svg('svg', { width, height: HEIGHT, 'aria-hidden': true });
+    const chart = svg('svg', { width, height: HEIGHT, 'aria-hidden': 'true' });
     const last = this._curves.at(-1)!;
     chart.append(...this._knees(last, scale), ...this._axes(scale));
     this._curves.forEach(curve => chart.append(...drawCurve(curve, scale, curve === last)));
@@ -213,10 +213,10 @@ class Accuracy implements Section {
       svg('line', { x1: MARGIN.left, x2: right, y1: base, y2: base }),
       label(MARGIN.left, HEIGHT - 5, '0', 'start'),
       label(right, HEIGHT - 5, this._energy(scale.most), 'end'),
-      label(MARGIN.left - 6, MARGIN.top + 8, metricText(scale.high, 3), 'end'),
+      label(MARGIN.left - 6, MARGIN.top + 8, axisText(scale.high), 'end'),
       scale.low === scale.high
         ? null
-        : label(MARGIN.left - 6, base - 1, metricText(scale.low, 3), 'end')
+        : label(MARGIN.left - 6, base - 1, axisText(scale.low), 'end')
     ].filter(element => element !== null);
   }
 
@@ -257,6 +257,12 @@ class Accuracy implements Section {
       this._tip.style.top = `${Math.min(HEIGHT - 44, Math.max(0, this._scale.y(point.y) + 6))}px`;
     }
   }
+}
+
+/** What the margin has room for. */
+function axisText(value: number): string {
+  const words = metricText(value, 3);
+  return words.length <= 6 ? words : value.toExponential(1).replace('e+', 'e');
 }
 
 /** From energy and value to pixels. */

@@ -1,13 +1,13 @@
 /** What can be done: place and doctor behind a button in the header, pause, export. */
 
-import type { ExportFormat, State } from '../feed/panel';
+import type { ExportFormat, Finding, State } from '../feed/panel';
 import { perform, type Context } from './context';
-import { attribute, button, h, identity, show } from './dom';
+import { attribute, button, h, identity, onEscape, show } from './dom';
 import { canAsk, type PlaceChooser } from './place';
 import type { Hints } from './hints';
 
 const FORMATS: readonly (readonly [ExportFormat, string])[] = [
-  ['text', 'Text'],
+  ['markdown', 'Markdown'],
   ['csv', 'CSV'],
   ['json', 'JSON']
 ];
@@ -26,25 +26,41 @@ export function menu(context: Context, chooser: PlaceChooser, hints: Hints): Men
     t('What is measured here?'),
     () =>
       void perform(context, examine, async () =>
-        hints.findings(await context.actions.examine())
+        hints.findings(t('What is measured here'), await context.actions.examine())
+      )
+  );
+  const savings: HTMLButtonElement = button(
+    t('What could be saved?'),
+    () =>
+      void perform(context, savings, async () =>
+        hints.findings(t('What could be saved'), savingsOr(await context.actions.savings(), t))
       )
   );
   const element = h(
     'div',
     { class: 'jg-menu jg-row', id, role: 'group', 'aria-label': t('Actions'), hidden: true },
     place,
+    savings,
     examine
   );
   const opener = button('⋯', () => toggle(), {
     'aria-label': t('More'),
     'aria-expanded': 'false',
     'aria-controls': id,
-    title: t('Place, and what is measured here')
+    title: t('Place, what could be saved, what is measured here')
   });
   const toggle = (): void => {
     attribute(opener, 'aria-expanded', String(element.hidden));
     show(element, element.hidden);
   };
+  const close = (): void => {
+    if (!element.hidden) {
+      toggle();
+      opener.focus();
+    }
+  };
+  onEscape(element, close);
+  onEscape(opener, close);
   return {
     opener,
     element,
@@ -53,6 +69,28 @@ export function menu(context: Context, chooser: PlaceChooser, hints: Hints): Men
       show(element, canAsk(state) && opener.getAttribute('aria-expanded') === 'true');
     }
   };
+}
+
+/** A sentence where there is nothing to find. */
+function savingsOr(found: Finding[], t: Context['translate']): Finding[] {
+  const nothing: Finding = {
+    title: t('Nothing stands out so far.'),
+    detail: '',
+    remedy: '',
+    commands: [],
+    severity: 'ok'
+  };
+  return found.length > 0 ? found : [nothing];
+}
+
+/** The report to carry away. */
+export function reportButton(context: Context): HTMLButtonElement {
+  const element: HTMLButtonElement = button(
+    context.translate('Export report'),
+    () => void perform(context, element, () => context.actions.exportAs('html')),
+    { class: 'jg-primary' }
+  );
+  return element;
 }
 
 export function exportButtons(context: Context): HTMLButtonElement[] {

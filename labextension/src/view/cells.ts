@@ -251,12 +251,36 @@ class RowView {
   private readonly _label: HTMLElement;
   private readonly _runs: HTMLButtonElement;
   private readonly _bar = h('i');
-  private readonly _energy = h('span', { class: 'jg-e', role: 'cell' });
-  private readonly _bound = h('span', { class: 'jg-bound', role: 'cell' });
-  private readonly _time = h('span', { class: 'jg-t', role: 'cell' });
-  private readonly _carbon = h('span', { class: 'jg-c', role: 'cell' });
-  private readonly _metric = h('span', { class: 'jg-m', role: 'cell' });
-  private readonly _mark = h('span', { class: 'jg-mark', role: 'cell' });
+  private readonly _energy = h('span', {
+    class: 'jg-e',
+    role: 'cell',
+    'data-figure': 'cell-energy'
+  });
+  private readonly _bound = h('span', {
+    class: 'jg-bound',
+    role: 'cell',
+    'data-figure': 'cell-bound'
+  });
+  private readonly _time = h('span', {
+    class: 'jg-t',
+    role: 'cell',
+    'data-figure': 'cell-duration'
+  });
+  private readonly _carbon = h('span', {
+    class: 'jg-c',
+    role: 'cell',
+    'data-figure': 'cell-co2'
+  });
+  private readonly _metric = h('span', {
+    class: 'jg-m',
+    role: 'cell',
+    'data-figure': 'cell-metric'
+  });
+  private readonly _mark = h('span', {
+    class: 'jg-mark',
+    role: 'cell',
+    'data-figure': 'cell-mark'
+  });
 
   constructor(context: Context, toggle: (key: string) => void) {
     const t = (this._t = context.translate);
@@ -325,6 +349,7 @@ class RowView {
       this.element.style.transform = `translateY(${index * ROW_HEIGHT}px)`;
     }
     attribute(this.element, 'aria-rowindex', index + 1);
+    attribute(this.element, 'data-number', row.run.number);
     const runs = row.group.runs.length;
     const several = runs > 1 && !row.earlier;
     show(this._runs, several);

@@ -75,6 +75,16 @@ export function button(
   return element;
 }
 
+/** What is open is closed by Escape; who is around it does not hear of it. */
+export function onEscape(element: HTMLElement, close: () => void): void {
+  element.addEventListener('keydown', event => {
+    if (event.key === 'Escape') {
+      event.stopPropagation();
+      close();
+    }
+  });
+}
+
 /** A select of names by value; `chosen` is called with the value that the user takes. */
 export function select(
   label: string,

@@ -22,25 +22,29 @@ const WORTH_SAYING = 0.1;
 const MOST = 8;
 
 export interface Hints extends Section {
-  findings(found: readonly Finding[]): void;
+  /** Shows what was asked for, under its title, until it is closed. */
+  findings(title: string, found: readonly Finding[]): void;
 }
 
 export function hints(context: Context): Hints {
   const t = context.translate;
   const list = h('ul', { class: 'jg-hints', 'aria-label': t('Hints') });
   const rest = h('p', { class: 'jg-dim', hidden: true });
-  const examined = h('ul', { class: 'jg-hints', 'aria-label': t('What is measured here') });
-  const close = button(t('Close'), () => findings([]), { class: 'jg-link' });
+  const examined = h('ul', { class: 'jg-hints' });
+  const heading = h('h4', {});
+  const close = button(t('Close'), () => findings('', []), { class: 'jg-link' });
   const report = h(
     'div',
     { hidden: true },
-    h('header', { class: 'jg-heading' }, h('h4', {}, t('What is measured here')), close),
+    h('header', { class: 'jg-heading' }, heading, close),
     examined
   );
   const keyed = (parent: Element): Keyed<Hint> =>
     new Keyed<Hint>(parent, hint => makeHint(hint, t), updateHint);
   const [shown, told] = [keyed(list), keyed(examined)];
-  const findings = (found: readonly Finding[]): void => {
+  const findings = (title: string, found: readonly Finding[]): void => {
+    text(heading, title);
+    attribute(examined, 'aria-label', title);
     show(report, found.length > 0);
     show(element, found.length > 0 || !list.hidden);
     told.update(found.map(hintOf), hint => hint.key);
@@ -91,7 +95,7 @@ function hintOf(finding: Finding, index: number): Hint {
     severity,
     words: clean(title),
     detail: words,
-    commands
+    commands: commands.map(clean)
   };
 }
 

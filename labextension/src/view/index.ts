@@ -3,11 +3,12 @@
 import type { PanelModel, State } from '../feed/panel';
 import type { Session } from '../session/model';
 import { accuracy } from './accuracy';
-import { exportButtons, menu, pauseButton } from './actions';
+import { exportButtons, menu, pauseButton, reportButton } from './actions';
 import { cells } from './cells';
 import type { Context, Section } from './context';
 import { Curves } from './curves';
 import { attribute, h, show, text } from './dom';
+import { keepFocus } from './focus';
 import { hints } from './hints';
 import { line } from './line';
 import { now } from './now';
@@ -46,6 +47,7 @@ class View {
   private readonly _body = h('div', { class: 'jg-body' });
   private readonly _source = h('span', { class: 'jg-dim' });
   private readonly _footer: HTMLElement;
+  private readonly _keepFocus = keepFocus(this._root);
   private readonly _always: { update(state: State): void }[];
   private readonly _sections: Section[];
   private readonly _ends: (() => void)[] = [];
@@ -88,7 +90,8 @@ class View {
     this._footer = h(
       'footer',
       {},
-      h('span', { class: 'jg-dim' }, t('Export')),
+      reportButton(context),
+      h('span', { class: 'jg-dim' }, t('or')),
       ...exportButtons(context),
       this._source
     );
@@ -161,6 +164,7 @@ class View {
     this._always.forEach(part => part.update(state));
     show(this._body, state.session !== null);
     show(this._footer, state.session !== null);
+    this._keepFocus();
   }
 
   private _update(): void {
@@ -187,6 +191,7 @@ class View {
     if (index < this._sections.length) {
       this._frame = requestAnimationFrame(() => this._updateFrom(index, session));
     }
+    this._keepFocus();
   }
 }
 

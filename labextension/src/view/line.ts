@@ -27,7 +27,7 @@ export function line(context: Context): Section & { restyle(): void } {
 
 class Line implements Section {
   readonly element: HTMLElement;
-  private readonly _chart = h('div', { class: 'jg-chart', 'aria-hidden': true });
+  private readonly _chart = h('div', { class: 'jg-chart', 'aria-hidden': 'true' });
   private readonly _keys: Keyed<Key>;
   private readonly _table: HiddenTable<[seconds: number, power_w: number | null]>;
   private readonly _resized: ResizeObserver;

@@ -26,11 +26,12 @@ export function now(context: Context): Section {
   const t = context.translate;
   const figure = h('span', { class: 'jg-watts' });
   const unit = h('span', { class: 'jg-unit' });
-  const chip = h('span', { class: 'jg-chip' });
+  const power = h('span', { class: 'jg-power', 'data-figure': 'power' }, figure, ' ', unit);
+  const chip = h('span', { class: 'jg-chip', 'data-figure': 'provenance' });
   const past = h('p', { class: 'jg-past' });
   const devices = h('ul', { class: 'jg-devices', 'aria-label': t('Devices') });
   const remedy = h('div', { class: 'jg-remedy' });
-  const live = h('p', { class: 'jg-now' }, figure, unit, chip);
+  const live = h('p', { class: 'jg-now' }, power, chip);
   const lines = new Keyed<[string, DeviceState]>(
     devices,
     () => h('li'),
@@ -45,15 +46,10 @@ export function now(context: Context): Section {
     }
     told = words;
     show(remedy, words !== '');
-    const command = commandOf(words);
+    const line = commandOf(words) || clean(words);
     remedy.replaceChildren(
       h('span', { class: 'jg-dim' }, t('To have it measured:')),
-      h(
-        'div',
-        { class: 'jg-command' },
-        h('code', {}, command || clean(words)),
-        copyButton(t, command || words)
-      )
+      h('div', { class: 'jg-command' }, h('code', {}, line), copyButton(t, line))
     );
   };
 
@@ -65,10 +61,10 @@ export function now(context: Context): Section {
       show(live, isLive);
       show(past, !isLive);
       const [number, symbol] = figureAndUnit(
-        power === null ? DASH : atLeast(session) + formatPower(power)
+        power === null ? unknown(session) : atLeast(session) + formatPower(power)
       );
       text(figure, number);
-      text(unit, power === null ? t('W not readable') : symbol);
+      text(unit, power === null ? t(waits(session) ? 'W' : 'W not readable') : symbol);
       const provenance = provenanceWords(session.total.provenance, t);
       text(chip, provenance);
       show(chip, provenance !== '' && power !== null);
@@ -84,6 +80,12 @@ export function now(context: Context): Section {
     }
   };
 }
+
+/** Power needs two readings: after the first one it is merely not known yet. */
+const waits = ({ total }: Session): boolean =>
+  total.total_uj !== null && total.missing.length === 0;
+
+const unknown = (session: Session): string => (waits(session) ? '…' : DASH);
 
 /** A counter that cannot be read at present is not in the watts. */
 function atLeast(session: Session): string {

@@ -2,7 +2,8 @@
 
 import type { State } from '../feed/panel';
 import { perform, type Context } from './context';
-import { button, h, select, setOptions } from './dom';
+import { button, h, onEscape, select, setOptions } from './dom';
+import { clean } from './words';
 
 /** The region of the browser's language, as a code and its English name. */
 export function suggestion(
@@ -23,6 +24,7 @@ export class PlaceChooser {
   readonly element = h('div', { class: 'jg-row jg-place', hidden: true });
   private readonly _places: HTMLSelectElement;
   private readonly _set: HTMLButtonElement;
+  private _opener: HTMLButtonElement | null = null;
 
   constructor(private readonly _context: Context) {
     const t = _context.translate;
@@ -30,6 +32,7 @@ export class PlaceChooser {
     this._set = button(t('Set'), () => void this._take(), { class: 'jg-primary' });
     const cancel = button(t('Cancel'), () => this._close());
     this.element.append(this._places, this._set, cancel);
+    onEscape(this.element, () => this._close());
   }
 
   async open(by: HTMLButtonElement): Promise<void> {
@@ -42,8 +45,9 @@ export class PlaceChooser {
       const t = this._context.translate;
       setOptions(this._places, [
         ['', t('no place (no CO₂e)')],
-        ...places.map(place => [place.code, place.name] as const)
+        ...places.map(place => [place.code, clean(place.name)] as const)
       ]);
+      this._opener = by;
       this._places.value = current ?? this._suggested(places) ?? '';
       this.element.hidden = false;
       this._places.focus();
@@ -58,8 +62,10 @@ export class PlaceChooser {
     return found?.code ?? null;
   }
 
+  /** Whoever opened it goes on from where they were. */
   private _close(): void {
     this.element.hidden = true;
+    this._opener?.focus();
   }
 
   private async _take(): Promise<void> {

@@ -15,7 +15,7 @@ interface Part {
 
 export function split(context: Context): Section {
   const t = context.translate;
-  const bar = h('div', { class: 'jg-split', 'aria-hidden': true });
+  const bar = h('div', { class: 'jg-split', 'aria-hidden': 'true' });
   const legend = h('ul', { class: 'jg-legend', 'aria-label': t('Where the energy went') });
   const element = h('section', {}, bar, legend);
   const pieces = new Keyed<Part>(
@@ -25,7 +25,8 @@ export function split(context: Context): Section {
   );
   const keys = new Keyed<Part>(
     legend,
-    ({ name }) => h('li', {}, h('i', { class: `jg-${classOf(name)}` }), h('span')),
+    ({ name }) =>
+      h('li', { 'data-figure': name }, h('i', { class: `jg-${classOf(name)}` }), h('span')),
     (key, part) => {
       text(key.lastElementChild!, `${t(part.name)} ${shareText(part.share)}`);
       attribute(key, 'title', part.energy);

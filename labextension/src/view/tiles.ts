@@ -31,13 +31,20 @@ import {
 
 class Tile {
   readonly element: HTMLElement;
-  readonly below = h('small');
+  readonly below: HTMLElement;
   private readonly _figure = h('b');
   private readonly _unit = h('span');
   private readonly _more = h('span', { class: 'jg-hidden' });
 
-  constructor(name: string, ...children: Node[]) {
-    const figure = h('div', { class: 'jg-figure' }, this._figure, ' ', this._unit);
+  constructor(name: string, key: string, ...children: Node[]) {
+    const figure = h(
+      'div',
+      { class: 'jg-figure', 'data-figure': key },
+      this._figure,
+      ' ',
+      this._unit
+    );
+    this.below = h('small', { 'data-figure': `${key}-note` });
     const heading = h('span', { class: 'jg-hidden' }, `${name}: `);
     this.element = h(
       'div',
@@ -62,11 +69,11 @@ class Tile {
 
 export function tiles(context: Context, chooser: PlaceChooser): Section {
   const t = context.translate;
-  const energy = new Tile(t('Energy'));
+  const energy = new Tile(t('Energy'), 'energy');
   const setting = placeButtons(context, chooser);
-  const carbon = new Tile(t('Carbon'), setting);
-  const price = new Tile(t('Cost'));
-  const best = new Tile(t('Best result'));
+  const carbon = new Tile(t('Carbon'), 'co2', setting);
+  const price = new Tile(t('Cost'), 'cost');
+  const best = new Tile(t('Best result'), 'metric');
   const grid = h(
     'div',
     { class: 'jg-tiles' },

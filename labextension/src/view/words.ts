@@ -52,10 +52,16 @@ export function energyWords(
   return energy.missing.length > 0 ? `≥ ${text}` : text;
 }
 
-/** What to think of it, short: `± 0.3 %`, `below resolution`, `dram-0 missing`, or nothing. */
+/**
+ * What to think of it, short: `± 0.3 %`, `below resolution`, `dram-0 missing`,
+ * `3 counters missing`, or nothing.
+ */
 export function boundWords(energy: Energy, t: Translate): string {
   if (energy.total_uj === null) {
     return '';
+  }
+  if (energy.missing.length > 1) {
+    return t('%1 counters missing', energy.missing.length);
   }
   if (energy.missing.length > 0) {
     return missingWords(energy, t);
@@ -86,7 +92,9 @@ export function energyTitle(energy: Energy, t: Translate): string {
   const value =
     energy.missing.length > 0
       ? `≥ ${formatEnergy(energy.total_uj)}`
-      : formatEnergyWithBound(energy.total_uj, energy.bound_uj);
+      : energy.bound_uj > 0
+        ? formatEnergyWithBound(energy.total_uj, energy.bound_uj)
+        : formatEnergy(energy.total_uj);
   const doubt = energy.missing.length > 0 ? missingWords(energy, t) : '';
   const below = belowResolution(energy) ? t('below resolution') : '';
   return joined([value, provenanceWords(energy.provenance, t), doubt, below], ', ');
@@ -223,7 +231,7 @@ const COMMAND =
   /^\s*((?:sudo|pip|python3?|jupyter|echo|modprobe|nvidia-smi)\s.*?)(?:\s+#.*|;\s*`.*)?$/s;
 const QUOTED = /`([^`]+)`/;
 
-/** The line of a remedy that can be given to a terminal, or nothing. */
+/** The line of a remedy that can be given to a terminal, or nothing: what is copied is seen. */
 export function commandOf(remedy: string): string {
-  return (COMMAND.exec(remedy)?.[1] ?? QUOTED.exec(remedy)?.[1] ?? '').trim();
+  return clean(COMMAND.exec(remedy)?.[1] ?? QUOTED.exec(remedy)?.[1] ?? '');
 }
