@@ -18,6 +18,7 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import suppress
@@ -25,6 +26,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 from traitlets import Bool, Float, TraitError, Unicode, default, validate
@@ -40,7 +42,7 @@ from traitlets.config.loader import (
 from traitlets.utils.bunch import Bunch
 
 from jupyter_green.errors import SettingError
-from jupyter_green.settings import CPU_SOURCES, GPUS, Settings
+from jupyter_green.settings import CPU_SOURCES, GPUS, INTENSITY_PROVIDERS, Settings
 
 SECTION = "JupyterGreen"
 CONFIG_NAME = "jupyter_green_config"
@@ -56,6 +58,9 @@ SHORTEST_INTERVAL_S = 0.02
 """50 Hz costs 0.9 % of a core already; counters update hardly faster."""
 LONGEST_INTERVAL_S = 60.0
 """A 32-bit RAPL counter wraps after some minutes at full load; it must be read before."""
+
+LONGEST_REQUEST_INTERVAL_S = 86400.0
+"""A value that is older is not live."""
 
 
 class JupyterGreen(Configurable):
@@ -88,8 +93,48 @@ class JupyterGreen(Configurable):
     place = Unicode(
         None,
         allow_none=True,
-        help="""Country where the machine stands, as ISO 3166-1 code (FR or FRA) or English
-        name (France). Without it energy is shown, and CO2 is not.""",
+        help="""Where the machine stands: a country as ISO 3166-1 code (FR or FRA) or English
+        name (France), a state of the USA (US-CA) or a cloud region (aws:eu-west-3). Without it
+        energy is shown, and CO2 only where the machine itself names its cloud region.""",
+    ).tag(config=True)
+
+    instance_data = Unicode(
+        "/run/cloud-init/instance-data.json",
+        help="""File in which cloud-init names the region of a machine in a cloud. Empty: the
+        machine is not asked where it stands.""",
+    ).tag(config=True)
+
+    intensity_provider = Unicode(
+        "",
+        help="""Who is asked for the carbon intensity while a session runs: electricity_maps (needs
+        a token in the environment variable ELECTRICITY_MAPS_TOKEN, or a file), or uk (Great
+        Britain, free). Default: nobody; the tables' annual averages are used.""",
+    ).tag(config=True)
+
+    zone = Unicode(
+        None,
+        allow_none=True,
+        help="""The provider's name of the place: a zone of Electricity Maps (FR, US-CAL-CISO), or
+        the first half of a British postcode (SW1A). Default: the zone of the place, if that is a
+        country; the whole of Great Britain.""",
+    ).tag(config=True)
+
+    intensity_url = Unicode(
+        "",
+        help="""Address of the provider, beginning with https://, if it is not its usual one (plain
+        http:// only to this machine). The token is sent there.""",
+    ).tag(config=True)
+
+    intensity_token_file = Unicode(
+        "",
+        help="""File that holds the provider's token and nothing else, as an absolute path ("~" is
+        understood); the environment variable comes first.""",
+    ).tag(config=True)
+
+    intensity_interval_s = Float(
+        1800.0,
+        help="""Seconds between two requests to the provider (1 to 86400). They publish every half
+        hour or hour.""",
     ).tag(config=True)
 
     pue = Float(
@@ -156,13 +201,54 @@ class JupyterGreen(Configurable):
 
         return str(Path(jupyter_data_dir(), "jupyter_green").absolute())
 
-    @validate("data_dir")
+    @validate("data_dir", "intensity_token_file")
     def _absolute(self, proposal: Bunch) -> str:
+        name = proposal.trait.name
+        if name == "intensity_token_file" and not proposal.value.strip():
+            return ""
         path = Path(os.path.expanduser(proposal.value))
         if not path.is_absolute():
             # Each notebook has a working directory of its own; sessions would be scattered.
-            raise TraitError(f"data_dir must be an absolute path, not {proposal.value!r}")
+            raise TraitError(f"{name} must be an absolute path, not {proposal.value!r}")
         return str(path)
+
+    @validate("intensity_provider")
+    def _known_provider(self, proposal: Bunch) -> str:
+        name: str = proposal.value.strip().lower()
+        if name not in INTENSITY_PROVIDERS:
+            known = " or ".join(filter(None, INTENSITY_PROVIDERS))
+            raise TraitError(f"intensity_provider must be {known}, not {proposal.value!r}")
+        return name
+
+    @validate("zone")
+    def _zone(self, proposal: Bunch) -> str | None:
+        zone = (proposal.value or "").strip().upper()
+        if zone and not re.fullmatch(r"[A-Z0-9][A-Z0-9 -]{0,23}", zone):
+            raise TraitError(
+                f"zone must be a zone of Electricity Maps (FR, US-CAL-CISO) or the first half of a "
+                f"British postcode (SW1A), not {proposal.value!r}"
+            )
+        return zone or None
+
+    @validate("intensity_url")
+    def _safe_url(self, proposal: Bunch) -> str:
+        url: str = proposal.value.strip()
+        if url and not _is_safe(url):
+            # Not with its value: an address may hold a password.
+            raise TraitError(
+                "intensity_url must be an address like https://proxy.example.org/carbon, without "
+                "user, password or query; plain http:// only to this machine (127.0.0.1)"
+            )
+        return url
+
+    @validate("intensity_interval_s")
+    def _request_interval(self, proposal: Bunch) -> float:
+        if not 1.0 <= proposal.value <= LONGEST_REQUEST_INTERVAL_S:
+            raise TraitError(
+                f"intensity_interval_s must be from 1 s to {LONGEST_REQUEST_INTERVAL_S:g} s, not "
+                f"{proposal.value:g} s"
+            )
+        return float(proposal.value)
 
     @validate("place", "project")
     def _blank_is_unset(self, proposal: Bunch) -> str | None:
@@ -246,6 +332,19 @@ class JupyterGreen(Configurable):
     def settings(self) -> Settings:
         """The values in force now."""
         return Settings(**{name: getattr(self, name) for name in Settings.__struct_fields__})
+
+
+def _is_safe(url: str) -> bool:
+    """A token can be sent there, and the address can be shown."""
+    try:
+        parts = urlsplit(url)
+        here = parts.hostname in ("localhost", "127.0.0.1", "::1")
+        whole = bool(parts.hostname) and (parts.port is None or parts.port > 0)
+    except ValueError:
+        return False
+    secure = parts.scheme == "https" or (parts.scheme == "http" and here)
+    plain = parts.username is None and not parts.query and not parts.fragment
+    return whole and secure and plain and url.isascii() and url.isprintable() and " " not in url
 
 
 @dataclass(frozen=True)

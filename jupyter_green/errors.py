@@ -11,7 +11,9 @@
     │   └── UnknownPlace        no carbon intensity is known for that place
     ├── MetricError             a logged metric is no number               (also TypeError)
     ├── RecorderError           the recorder cannot be started or reached
+    ├── ReportError             a session cannot be written in the form that was asked for
     ├── MissingPackage          an optional package is absent              (also ImportError)
+    ├── IntensityUnavailable    a provider of carbon intensities cannot be had now
     └── UnreadableCounter       a source cannot be read now: missing, never zero
 
 Every message says what happened, the value that was met, and the remedy.
@@ -56,8 +58,26 @@ class RecorderError(JupyterGreenError):
     """The recorder process cannot be started or does not answer."""
 
 
+class ReportError(JupyterGreenError):
+    """A session cannot be written in the form, or to the file, that was asked for."""
+
+
 class MissingPackage(JupyterGreenError, ImportError):
     """An optional package is not installed; the message names the pip line."""
+
+
+class IntensityUnavailable(JupyterGreenError):
+    """A provider of carbon intensities gives no value now.
+
+    Attributes:
+        again_s: seconds after which the provider wants to be asked again; None: it did not say.
+        refused: it will not answer this question (token, zone, address), however often it is put.
+    """
+
+    def __init__(self, reason: str, *, again_s: float | None = None, refused: bool = False) -> None:
+        super().__init__(reason)
+        self.again_s = again_s
+        self.refused = refused
 
 
 class UnreadableCounter(JupyterGreenError):

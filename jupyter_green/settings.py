@@ -14,6 +14,9 @@ CPU_SOURCES = ("auto", "rapl", "perf", "pyrapl", "modelled")
 GPUS = ("used", "visible", "none")
 """What ``gpus`` may be: the devices that the notebook uses, all that it can see, or none."""
 
+INTENSITY_PROVIDERS = ("", "electricity_maps", "uk")
+"""What ``intensity_provider`` may be: a file of ``carbon/``, or none."""
+
 
 class Settings(Struct, frozen=True, kw_only=True):
     """The settings in force for one session. Defaults are those of a local machine."""
@@ -34,7 +37,28 @@ class Settings(Struct, frozen=True, kw_only=True):
     """Which GPUs count, one of ``GPUS``."""
 
     place: str | None = None
-    """Country as ISO 3166-1 code or English name; None: CO2 is not computed."""
+    """Country as ISO 3166-1 code or English name, US state or cloud region; None: that of the
+    cloud region if the machine names one, else CO2 is not computed."""
+
+    instance_data: str = "/run/cloud-init/instance-data.json"
+    """File in which cloud-init names the cloud region; empty: the machine is not asked for it."""
+
+    intensity_provider: str = ""
+    """Who is asked for live carbon intensities, one of ``INTENSITY_PROVIDERS``. Empty: nobody."""
+
+    zone: str | None = None
+    """The provider's name of the place: a zone of Electricity Maps, a British postcode's first
+    half; None: the zone of the country ``place``, the whole of Great Britain."""
+
+    intensity_url: str = ""
+    """Address of the provider, where it is not its usual one."""
+
+    intensity_token_file: str = ""
+    """File that holds the provider's token, where the environment does not. The token itself is no
+    setting: settings are shown, and travel."""
+
+    intensity_interval_s: float = 1800.0
+    """Seconds between two requests to the provider."""
 
     pue: float = 1.0
     """Power usage effectiveness of the place where the machine stands (1.0: no overhead)."""

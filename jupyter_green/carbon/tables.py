@@ -1,7 +1,9 @@
-"""Carbon intensity of electricity by country, from the table that travels with the package.
+"""Carbon intensity of electricity by place, from the tables that travel with the package.
 
-Values are lifecycle, production-based annual averages in grams of CO2 equivalent per kWh; the
-table and its source are described in ``jupyter_green/data/README.md``.
+Values are annual averages in grams of CO2 equivalent per kWh: of countries on the lifecycle
+basis, of states of the USA and of some cloud regions on the direct one. The two must never be
+mixed in one total, so each value carries its basis. The tables and their sources are described in
+``jupyter_green/data/README.md``.
 """
 
 from __future__ import annotations
@@ -13,6 +15,9 @@ from functools import cache
 from importlib.resources import files
 from typing import NamedTuple
 
+from msgspec import structs
+
+from jupyter_green.carbon.intensity import DIRECT, LIFECYCLE
 from jupyter_green.errors import UnknownPlace
 from jupyter_green.events import Intensity
 
@@ -52,40 +57,88 @@ class Place(NamedTuple):
     iso3: str
 
 
-class _Row(NamedTuple):
-    place: Place
-    intensity: Intensity
+class _Entry(NamedTuple):
+    """A place, and what is known of it by basis; its own basis comes first."""
+
+    label: str
+    """As errors propose it."""
+    names: tuple[str, ...]
+    """Everything that it answers to, without its aliases."""
+    by_basis: dict[str, Intensity]
+    country: Place | None = None
+    """Of a country: its codes."""
 
 
-def intensity_of(place: str) -> Intensity:
-    """Annual average intensity of a country, in gCO2e per kWh on the lifecycle basis.
+def intensity_of(place: str, basis: str | None = None) -> Intensity:
+    """Annual average intensity of a place, in gCO2e per kWh.
 
     Args:
-        place: ISO 3166-1 code of two or three letters, or English name; case does not matter.
-            ``world`` gives the world average, which is never used unless asked for.
+        place: a country by ISO 3166-1 code of two or three letters or English name, a state of the
+            USA (``US-CA``, ``California``) or a cloud region (``aws:eu-west-3``); case does not
+            matter. ``world`` gives the world average, which is never used unless asked for.
+        basis: lifecycle or direct; None: the one that the place's own figure has, which for
+            countries is lifecycle. On the lifecycle basis the country's value stands in for its
+            states and cloud regions.
 
     Raises:
-        UnknownPlace: the table has no such country; the message offers similar ones.
+        UnknownPlace: the tables have no such place, or no such basis of it; the message offers
+            what they have.
     """
-    iso3 = _index().get(_folded(place))
-    if iso3 is None:
+    code = _index().get(_folded(place))
+    if code is None:
         raise UnknownPlace(_unknown(place))
-    return _rows()[iso3].intensity
+    entry = _entries()[code]
+    if basis is None:
+        return next(iter(entry.by_basis.values()))
+    if basis not in entry.by_basis:
+        raise UnknownPlace(
+            f"no {basis} carbon intensity is known for the place {place!r}, only "
+            f"{' and '.join(entry.by_basis)}; a cloud region of Google (gcp:europe-west9) or a "
+            "state of the USA (US-CA) has a direct one, and every place a lifecycle one"
+        )
+    return entry.by_basis[basis]
 
 
 def places() -> list[Place]:
     """Countries and territories by name, for completion and help. The world is not among them."""
-    return sorted(row.place for iso3, row in _rows().items() if iso3 != WORLD)
+    countries = (entry.country for code, entry in _entries().items() if code != WORLD)
+    return sorted(country for country in countries if country is not None)
+
+
+def country_of(place: str) -> Place | None:
+    """The country that a place is, or None of a state, a cloud region and the world.
+
+    Raises:
+        UnknownPlace: the tables have no such place.
+    """
+    code = _index().get(_folded(place))
+    if code is None:
+        raise UnknownPlace(_unknown(place))
+    return None if code == WORLD else _entries()[code].country
+
+
+# --- the tables ---------------------------------------------------------------------------
 
 
 @cache
-def _rows() -> dict[str, _Row]:
-    table = files("jupyter_green").joinpath("data", "country_intensity.csv")
-    lines = table.read_text(encoding="utf-8").splitlines()
-    return {line["iso3"]: _row(line) for line in csv.DictReader(lines)}
+def _entries() -> dict[str, _Entry]:
+    """Every place by its code."""
+    found = {line["iso3"]: _country(line) for line in _lines("country_intensity.csv")}
+    usa = found["USA"].by_basis[LIFECYCLE]
+    for line in _lines("us_states.csv"):
+        found[f"US-{line['state_code']}"] = _state(line, usa)
+    for line in _lines("cloud_regions.csv"):
+        country = found[line["country_iso3"]].by_basis[LIFECYCLE]
+        found[f"{line['provider']}:{line['region']}"] = _region(line, country)
+    return found
 
 
-def _row(line: dict[str, str]) -> _Row:
+def _lines(name: str) -> list[dict[str, str]]:
+    table = files("jupyter_green").joinpath("data", name)
+    return list(csv.DictReader(table.read_text(encoding="utf-8").splitlines()))
+
+
+def _country(line: dict[str, str]) -> _Entry:
     is_world = line["iso3"] == WORLD
     name = WORLD_NAME if is_world else line["country"]
     # A doubtful figure must not travel without the doubt.
@@ -99,16 +152,58 @@ def _row(line: dict[str, str]) -> _Row:
         # The average of the world stands in for a place that is not known.
         estimated=is_world,
     )
-    return _Row(Place(name, line["iso2"], line["iso3"]), intensity)
+    country = Place(name, line["iso2"], line["iso3"])
+    return _Entry(f"{name} ({line['iso3']})", country, {intensity.basis: intensity}, country)
+
+
+def _state(line: dict[str, str], usa: Intensity) -> _Entry:
+    code = f"US-{line['state_code']}"
+    label = f"{line['state'].replace(' Of ', ' of ')} ({code})"
+    own = _published(label, line)
+    return _Entry(label, (code, line["state"], label), _with_country(own, usa))
+
+
+def _region(line: dict[str, str], country: Intensity) -> _Entry:
+    code = f"{line['provider']}:{line['region']}"
+    label = f"{line['location']} ({code})"
+    own = _published(label, line, line["method"])
+    return _Entry(label, (code, label), _with_country(own, country))
+
+
+def _published(label: str, line: dict[str, str], method: str = "") -> Intensity:
+    """What a row says. The basis is one word; its wording goes along with the source."""
+    basis = DIRECT if line["basis"].startswith(DIRECT) else LIFECYCLE
+    wording = line["basis"] if line["basis"] != basis else ""
+    how = "; ".join(filter(None, (method, wording)))
+    return Intensity(
+        g_per_kwh=float(line["gco2e_per_kwh"]),
+        place=label,
+        year=int(line["year"]),
+        basis=basis,
+        source=f"{line['source']} ({how})" if how else line["source"],
+    )
+
+
+def _with_country(own: Intensity, country: Intensity) -> dict[str, Intensity]:
+    if own.basis == LIFECYCLE:
+        return {LIFECYCLE: own}
+    stand_in = structs.replace(
+        country, place=own.place, source=f"{country.source} (average of {country.place})"
+    )
+    return {own.basis: own, LIFECYCLE: stand_in}
+
+
+# --- names --------------------------------------------------------------------------------
 
 
 @cache
 def _index() -> dict[str, str]:
-    """Every name and code that is understood, folded, with the ISO-3 code it stands for."""
+    """Every name and code that is understood, folded, with the code of the place."""
     index = {_folded(alias): iso3 for alias, iso3 in _ALIASES.items()}
-    for iso3, row in _rows().items():
-        # The world has no code of two letters.
-        index |= {_folded(key): iso3 for key in row.place if key}
+    for code, entry in _entries().items():
+        # The world has no code of two letters. Georgia is a country before it is a state.
+        for name in filter(None, entry.names):
+            index.setdefault(_folded(name), code)
     return index
 
 
@@ -124,19 +219,20 @@ def _unknown(place: str) -> str:
     hint = f"; did you mean {' or '.join(similar)}?" if similar else "."
     return (
         f"no carbon intensity is known for the place {place!r}{hint} Give a country by its "
-        "ISO 3166-1 code (FR or FRA) or English name (France), or 'world' for the world average"
+        "ISO 3166-1 code (FR or FRA) or English name (France), a state of the USA (US-CA), a "
+        "cloud region (aws:eu-west-3), or 'world' for the world average"
     )
 
 
 def _similar(place: str) -> list[str]:
-    """Up to three countries whose code or name resembles what was given."""
+    """Up to three places whose code or name resembles what was given."""
     folded = _folded(place)
     # Someone who gives two or three letters means a code, and of just that length.
     is_code = len(folded) <= 3
     known = {
-        key: iso3
-        for key, iso3 in _index().items()
-        if iso3 != WORLD and (len(key) == len(folded) if is_code else len(key) > 3)
+        key: code
+        for key, code in _index().items()
+        if code != WORLD and (len(key) == len(folded) if is_code else len(key) > 3)
     }
     found = dict.fromkeys(known[key] for key in get_close_matches(folded, known))
-    return [f"{_rows()[iso3].place.name} ({iso3})" for iso3 in found]
+    return [_entries()[code].label for code in found]

@@ -5,16 +5,18 @@ from __future__ import annotations
 from traitlets import Bool
 
 from jupyter_green.carbon.tables import ATTRIBUTION, intensity_of
+from jupyter_green.carbon.timezone import guess
 from jupyter_green.cli.base import Command, switches, usage
 from jupyter_green.configurable import remember
 from jupyter_green.units import format_number
 
 
 class Place(Command):
-    """Shows or sets the country whose electricity the machine uses."""
+    """Shows or sets the place whose electricity the machine uses."""
 
     name = "jupyter-green place"
-    description = """Show or set the country where the machine stands.
+    description = """Show or set where the machine stands: a country, a state of the USA or a
+    cloud region.
 
     Its carbon intensity turns energy into CO2. The setting holds for all sessions to come;
     `jupyter green report --place` values those that are recorded.
@@ -22,6 +24,8 @@ class Place(Command):
     examples = """
         jupyter green place            # what is set
         jupyter green place FR         # also FRA, France, or world for the world average
+        jupyter green place US-CA      # a state of the USA
+        jupyter green place aws:eu-west-3
         jupyter green place --unset
     """
     most_arguments = 1
@@ -44,6 +48,9 @@ class Place(Command):
         place = self.settings().place
         if place is None:
             print("No place is set, so CO2 is not shown: jupyter green place FR")
+            guessed = guess()
+            if guessed is not None:
+                print(guessed.hint("jupyter green place"))
             return
         if self.unset or self.argument not in (None, place):
             # A setting of the environment or of the system may have the last word.

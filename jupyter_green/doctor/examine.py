@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 
 from msgspec import structs
 
-from jupyter_green.carbon.tables import intensity_of
+from jupyter_green.carbon.choice import starting_intensity
 from jupyter_green.doctor import checks, housekeeping, remedies, watch
 from jupyter_green.doctor.findings import Examination, SecondOpinion, Watched
 from jupyter_green.doctor.gpus import GpuWatch, wait_for
@@ -102,9 +102,9 @@ def _machine(settings: Settings, container: bool, hypervisor: bool) -> Machine:
 
 
 def _place(settings: Settings) -> tuple[Intensity | None, str]:
-    """The intensity of the place that is set, or why it cannot be used."""
+    """The intensity that a session would begin with, or why there is none."""
     try:
-        return (intensity_of(settings.place) if settings.place else None), ""
+        return starting_intensity(settings), ""
     except UnknownPlace as error:
         return None, str(error)
 

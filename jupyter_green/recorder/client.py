@@ -112,6 +112,13 @@ class Client:
             if not self._closed and self._inline is None:
                 self._send(wire.encode(wire.Visible(visible)))
 
+    def ask_nobody(self) -> None:
+        """The user sets the place: a recorder that takes over must not ask a provider again."""
+        with self._lock:
+            replace = msgspec.structs.replace
+            settings = replace(self._hello.settings, intensity_provider="")
+            self._hello = replace(self._hello, settings=settings)
+
     def watch(self, watch: wire.Watch) -> None:
         """Tell that somebody looks at the stream, or that nobody does any more."""
         with self._lock:

@@ -26,11 +26,12 @@ from typing import NamedTuple
 import msgspec
 
 from jupyter_green.clock import Clock, SystemClock
-from jupyter_green.events import AnyEvent, Event
+from jupyter_green.events import AnyEvent, Event, IntensityChanged
 from jupyter_green.processes import is_alive
 from jupyter_green.recorder import watching, wire
 from jupyter_green.recorder.attribution import CpuMeter, ProcessTree
 from jupyter_green.recorder.feed import Feed
+from jupyter_green.recorder.intensity import follow
 from jupyter_green.recorder.journal import Journal
 from jupyter_green.recorder.presence import Presence
 from jupyter_green.recorder.sampling import Sampler
@@ -60,7 +61,7 @@ class Closed:
     """Put into the inbox at the end of standard input."""
 
 
-Message = bytes | type[Gone] | type[Closed] | watching.Message
+Message = bytes | type[Gone] | type[Closed] | watching.Message | IntensityChanged
 Inbox = SimpleQueue[Message]
 
 
@@ -122,6 +123,7 @@ class Recorder:
         self._feed = Feed(
             Path(hello.journal), self._tell, lambda: self._journal.settle(SETTLE_S), time.monotonic
         )
+        self._intensity = follow(hello.settings, inbox.put)
         detection = detect(hello.settings, devices=True)
         self._watches = self._watch(detection.devices, hello, clock)
         self._sampler = Sampler(
@@ -180,6 +182,9 @@ class Recorder:
                 # from what has come.
                 self._sampler.sample_if_due()
                 self._feed.on_time(self._sampler.running)
+            # What is told before the session's first mark would stand before its header.
+            if self._intensity is not None and self._sampler.marks:
+                self._intensity.start()
             self._sampler.watched = self._feed.awake
             self._sampler.on_time()
             self._feed.on_time(self._sampler.running)
@@ -187,6 +192,8 @@ class Recorder:
             self._look_around()
         for watch in self._watches:
             watch.stop()
+        if self._intensity is not None:
+            self._intensity.stop()
         self._sampler.complete()
         self._feed.close()
         self._teller.close()
@@ -202,6 +209,9 @@ class Recorder:
             self._sampler.on_death()
         elif isinstance(message, bytes):
             self._handle_line(message)
+        elif isinstance(message, IntensityChanged):
+            if self._intensity is not None and not self._intensity.stopped:
+                self._sampler.stamp(message)
         elif isinstance(message, watching.Message):
             self._sampler.on_seen(message)
 
@@ -219,6 +229,8 @@ class Recorder:
         except (msgspec.DecodeError, UnicodeDecodeError):
             return  # a mark that was torn when its writer died comes again
         if isinstance(message, wire.Mark):
+            if self._intensity is not None and isinstance(message.event, IntensityChanged):
+                self._intensity.stop()  # the user has the last word
             self._sampler.on_mark(message)
         elif isinstance(message, wire.CatchUp):
             self._questions.append(Question(self._sampler.marks, message.request, message.soon))

@@ -364,6 +364,15 @@ class Sampler:
         if not self._closing:
             self._put(now_ns, structs.replace(event, t=self._t(now_ns)))
 
+    def stamp(self, event: Stamped) -> None:
+        """Put in an event of another part of the recorder, with a stamp of now."""
+        if self._closing:
+            return
+        self._notice_suspend()
+        now_ns = self._clock.now_ns()
+        uj = self._sample(now_ns)
+        self._put_sample(now_ns, structs.replace(event, t=self._t(now_ns), uj=uj))
+
     def complete(self) -> None:
         """Let everything go with what is known now."""
         self._finish(force=True)

@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from msgspec import structs
 
 from jupyter_green import __version__
+from jupyter_green.carbon.choice import starting_intensity
 from jupyter_green.carbon.tables import intensity_of
 from jupyter_green.clock import Clock, SystemClock
 from jupyter_green.configurable import load_settings
@@ -160,15 +161,13 @@ class Tracker:
                     price_per_kwh=settings.price_per_kwh,
                     currency=settings.currency,
                 ),
-                intensity=self._place(settings.place),
+                intensity=self._intensity(),
             )
         )
 
-    def _place(self, place: str | None) -> Intensity | None:
-        if place is None:
-            return None
+    def _intensity(self) -> Intensity | None:
         try:
-            return intensity_of(place)
+            return starting_intensity(self.settings)
         except UnknownPlace as error:
             self.problems.append(str(error))
             return None
@@ -341,12 +340,14 @@ class Tracker:
             self.paused = False
 
     def set_place(self, place: str | None) -> Intensity | None:
-        """Use the carbon intensity of ``place`` from here on.
+        """Use the carbon intensity of ``place`` from here on, and no live one any more.
 
         Raises:
             UnknownPlace: no intensity is known for it; nothing is changed.
         """
         intensity = intensity_of(place) if place is not None else None
+        if not self.disowned:
+            self._client.ask_nobody()
         self._mark(IntensityChanged(t=0.0, intensity=intensity, reason="set by the user"))
         return intensity
 

@@ -87,7 +87,8 @@ class Home:
         self.configure(**settings)
 
     def configure(self, **settings: object) -> None:
-        text = json.dumps({"JupyterGreen": settings})
+        # Where the machine that runs the tests stands, if it knows, is none of their business.
+        text = json.dumps({"JupyterGreen": {"instance_data": "", **settings}})
         (self.config / "jupyter_green_config.json").write_text(text, encoding="utf-8")
 
     @property
@@ -100,6 +101,7 @@ class Home:
             **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
             "PYTHONPATH": str(ROOT),
             "PYTHONIOENCODING": "utf-8",
+            "TZ": "UTC",
             # What is left open in a user's process is our fault; the kernel prints it.
             "PYTHONWARNINGS": "default::ResourceWarning",
             "JUPYTER_CONFIG_DIR": str(self.config),
