@@ -1,0 +1,1 @@
+"""Judgement: a session in, findings out. Nothing here measures, and nothing here draws."""

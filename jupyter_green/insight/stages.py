@@ -1,0 +1,124 @@
+"""Energy by stage of the lifecycle: what cells and spans were tagged with, and the rest.
+
+The rows add up to the session's total to the microjoule.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from jupyter_green.sessions.model import Cell, Energy, OpenCell, Session, Span
+
+
+@dataclass(frozen=True)
+class Stage:
+    """The energy of one stage."""
+
+    name: str | None
+    """As it was tagged, in lower case (user's text); None: no stage."""
+    total_uj: int
+    """Counted microjoules."""
+    bound_uj: float
+    """Bound of ``total_uj``; 0 for what has no stage, which is the rest."""
+    seconds: float
+    runs: int
+    """Cells and spans that it is made of."""
+
+
+@dataclass
+class _Part:
+    """A window without those inside it that have a stage of their own."""
+
+    stage: str
+    uj: int
+    lag_uj: float
+    """Of the counters' updates: adds up over the ends of all parts ..."""
+    band_uj: float
+    """... and of models: a share of the energy, which goes with it."""
+    seconds: float
+    end_s: float
+
+    @property
+    def bound_uj(self) -> float:
+        return self.lag_uj + max(0.0, self.band_uj)
+
+
+def by_stage(session: Session) -> tuple[Stage, ...]:
+    """The stages by energy, and last what has none: cells without a tag, time between cells.
+
+    A span that has a stage counts there and not with its cell: a validation that runs within
+    the training is evaluation. Of spans that overlap, the one that began first counts.
+    """
+    groups: defaultdict[str, list[_Part]] = defaultdict(list)
+    for part in _parts(session):
+        if part.stage:
+            groups[part.stage].append(part)
+    rows = [_row(name, parts) for name, parts in groups.items()]
+    rows.sort(key=lambda row: row.total_uj, reverse=True)
+    rest_uj = (session.total.total_uj or 0) - sum(row.total_uj for row in rows)
+    rest_s = max(0.0, session.duration_s - sum(row.seconds for row in rows))
+    return (*rows, Stage(None, rest_uj, 0.0, rest_s, 0))
+
+
+def stage_of(window: Cell | OpenCell | Span) -> str:
+    """The stage that a cell or span was tagged with, folded; empty where there is none."""
+    return " ".join((window.tags.stage or "").casefold().split())
+
+
+def _row(name: str, parts: list[_Part]) -> Stage:
+    return Stage(
+        name,
+        sum(part.uj for part in parts),
+        sum(part.bound_uj for part in parts),
+        sum(part.seconds for part in parts),
+        len(parts),
+    )
+
+
+def _parts(session: Session) -> Iterator[_Part]:
+    spans: defaultdict[int | None, list[Span]] = defaultdict(list)
+    for span in session.spans:
+        if stage_of(span) and span.energy.total_uj is not None:
+            spans[span.cell].append(span)
+    for cell in session.cells:
+        if cell.owns_time and cell.energy.total_uj is not None:
+            yield from _nested(_whole(cell, cell.finished_s), cell.started_s, spans[cell.number])
+    for running in session.open_cells:
+        if running.thread == "main" and running.parent is None:
+            whole = _whole(running, session.duration_s)
+            yield from _nested(whole, running.started_s, spans[running.number])
+
+
+def _whole(cell: Cell | OpenCell, end_s: float) -> _Part:
+    energy = cell.so_far if isinstance(cell, OpenCell) else cell.energy
+    return _part(cell, energy, max(0.0, end_s - cell.started_s), end_s)
+
+
+def _part(window: Cell | OpenCell | Span, energy: Energy, seconds: float, end_s: float) -> _Part:
+    band_uj = energy.bound_uj - energy.lag_uj
+    return _Part(stage_of(window), energy.total_uj or 0, energy.lag_uj, band_uj, seconds, end_s)
+
+
+def _nested(whole: _Part, began_s: float, spans: Iterable[Span]) -> list[_Part]:
+    """The window and the spans within it, each without what lies inside it.
+
+    A span that overlaps another without lying in it is left to what is around it, and so is one
+    whose readings make it larger than that.
+    """
+    parts, around = [whole], [whole]
+    for span in sorted(spans, key=lambda span: (span.started_s, -span.finished_s, span.span)):
+        while len(around) > 1 and around[-1].end_s <= span.started_s:
+            around.pop()
+        outer = around[-1]
+        inner = _part(span, span.energy, span.duration_s, span.finished_s)
+        if span.started_s < began_s or inner.end_s > outer.end_s or inner.uj > outer.uj:
+            continue
+        outer.uj -= inner.uj
+        outer.lag_uj += inner.lag_uj
+        outer.band_uj -= inner.band_uj
+        outer.seconds -= inner.seconds
+        parts.append(inner)
+        around.append(inner)
+    return parts
