@@ -5,8 +5,8 @@ In a notebook::
     %load_ext jupyter_green
 
 From then on every cell is tracked silently; ``%%energy`` shows one, ``%green`` all. In Python,
-with or without a notebook: :func:`log`, :func:`measure`, :func:`session`; ``EnergyPanel()`` shows
-the live panel in a cell's output.
+with or without a notebook: :func:`log`, :func:`measure`, :func:`session`, :func:`save_report`;
+``EnergyPanel()`` shows the live panel in a cell's output.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ __all__ = [
     "load_ipython_extension",
     "log",
     "measure",
+    "save_report",
     "session",
     "unload_ipython_extension",
 ]
@@ -28,7 +29,7 @@ __all__ = [
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from jupyter_green.api import log, measure, session
+    from jupyter_green.api import log, measure, save_report, session
     from jupyter_green.notebook.widget import EnergyPanel
 
 
@@ -57,7 +58,7 @@ def __getattr__(name: str) -> Any:
         from jupyter_green.notebook.widget import EnergyPanel  # noqa: PLC0415
 
         return EnergyPanel
-    if name in ("log", "measure", "session"):
+    if name in ("log", "measure", "save_report", "session"):
         from jupyter_green import api  # noqa: PLC0415
 
         return getattr(api, name)

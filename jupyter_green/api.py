@@ -1,4 +1,4 @@
-"""The Python face: log a metric, measure a block, look at the session.
+"""The Python face: log a metric, measure a block, look at the session, write a report.
 
 Everything works in a notebook and in a plain script alike; where no session is open yet, the
 first call begins one.
@@ -13,6 +13,7 @@ from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
 
+from jupyter_green.configurable import load_settings
 from jupyter_green.errors import MetricError, RecorderError
 from jupyter_green.events import Tags
 from jupyter_green.recorder import tracker as trackers
@@ -73,6 +74,43 @@ def session() -> Session:
             "or `with measure('name'):` in a script"
         )
     return tracker.session()
+
+
+def save_report(path: str = "", session: Session | str | None = None, form: str = "") -> str:
+    """Write a session into a file, and return the file's absolute path.
+
+    ::
+
+        save_report("report.md")
+        save_report("emissions.csv", "train.ipynb")
+
+    (``jupyter_green.report`` is the package with the forms, so that this has another name.)
+
+    Args:
+        path: where to; its ending says the form. Default: a name made of notebook and session, in
+            the working directory.
+        session: default: this process's, up to now; a recorded one by its id or the beginning of
+            it, its journal, or its notebook; or a Session, as ``session().with_pue(1.5)``.
+        form: one of ``jupyter_green.report.forms.NAMES``, where the ending does not say it.
+
+    Raises:
+        ReportError: there is no such form, or the file cannot be written.
+        SessionNotFound: no recorded session answers to the name.
+        RecorderError: nothing has been tracked yet, or the recorder does not answer.
+    """
+    from jupyter_green.report import forms  # noqa: PLC0415  (views load on use)
+
+    return forms.save(_session_of(session), path, form or None)
+
+
+def _session_of(given: Session | str | None) -> Session:
+    if isinstance(given, Session):
+        return given
+    if given is None:
+        return session()
+    from jupyter_green.sessions import library  # noqa: PLC0415
+
+    return library.load(library.find(load_settings().settings.data_dir, given))
 
 
 class measure:  # used like a function: ``with measure("train"):``

@@ -26,6 +26,7 @@ from jupyter_green.errors import JupyterGreenError
 _COMMANDS = {
     "run": ("jupyter_green.cli.run.Run", "Execute a notebook and report its energy."),
     "report": ("jupyter_green.cli.report.Report", "Show a recorded session."),
+    "compare": ("jupyter_green.cli.compare.Compare", "Show what changed between two sessions."),
     "exec": ("jupyter_green.cli.exec_.Exec", "Run any program and report its energy."),
     "list": ("jupyter_green.cli.listing.List", "List the recorded sessions."),
     "history": ("jupyter_green.cli.history.History", "Show totals of all sessions."),

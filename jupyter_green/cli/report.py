@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
+import os
 import sys
-from pathlib import Path
 
 from traitlets import Bool, Enum, Float, Unicode
 
 from jupyter_green.carbon.tables import intensity_of
 from jupyter_green.cli.base import Command, options, switches, usage
-from jupyter_green.report import tabular, text
+from jupyter_green.report import forms, text
 from jupyter_green.sessions import library
 from jupyter_green.sessions.model import Session
+
+_FORMS = "; ".join(f"{form.name}: {form.told}" for form in forms.FORMS)
 
 
 class Report(Command):
@@ -22,19 +24,26 @@ class Report(Command):
 
     SESSION is its id or the beginning of it, the path of its journal, or the name of its
     notebook; default: the newest. The figures can be valued for another place or PUE than the
-    one that was in force; the recorded session stays as it is.
+    one that was in force; the recorded session stays as it is. Markdown and text show the cells
+    that cost most, unless --all is given.
     """
     examples = """
         jupyter green report                              # the newest session
         jupyter green report train.ipynb --all            # with every cell
         jupyter green report 20261120T19 --place DE --pue 1.54
-        jupyter green report --format csv --output cells.csv
+        jupyter green report --output report.md           # the form follows from the ending
+        jupyter green report --format codecarbon --output emissions.csv
     """
     most_arguments = 1
     aliases = options("Report", format="format", output="output", place="place", pue="pue")
     flags = switches("Report", all=("everything", "Show every cell and span."))
 
-    format = Enum(("text", "json", "csv"), "text", help="text, json or csv.").tag(config=True)
+    format = Enum(
+        forms.NAMES,
+        None,
+        allow_none=True,
+        help=f"""{_FORMS}. Default: what the ending of the output file says, else text.""",
+    ).tag(config=True)
     output = Unicode("", help="Write to this file instead of stdout.").tag(config=True)
     everything = Bool(False, help="Show every cell and span.").tag(config=True)
     place = Unicode("", help="Country to value the energy for (FR).").tag(config=True)
@@ -43,7 +52,11 @@ class Report(Command):
     def run(self) -> None:
         """Print the report, or write it."""
         session = library.load(library.find(self.settings().data_dir, self.argument))
-        self._deliver(self._rendered(self._valued(session)))
+        session = self._valued(session)
+        if self.output:
+            forms.save(session, self.output, self._form(), everything=self.everything)
+        else:
+            self._print(session)
 
     def _valued(self, session: Session) -> Session:
         if self.place:
@@ -54,19 +67,24 @@ class Report(Command):
             raise usage(f"--pue must be at least 1.0 (no overhead), not {self.pue:g}")
         return session.with_pue(self.pue)
 
-    def _rendered(self, session: Session) -> str:
-        if self.format == "json":
-            return tabular.as_json(session) + "\n"
-        if self.format == "csv":
-            return tabular.as_csv(session)
-        width = text.USUAL_WIDTH if self.output else None
-        return text.render(session, width=width, everything=self.everything) + "\n"
+    def _form(self) -> str | None:
+        """The form by its name; None: the ending of the output's name says it."""
+        has_ending = "." in os.path.basename(self.output)
+        name: str | None = self.format
+        return name or (None if has_ending else "text")
 
-    def _deliver(self, content: str) -> None:
-        if not self.output:
-            sys.stdout.write(content)
-            return
-        try:
-            Path(self.output).write_text(content, encoding="utf-8", newline="\n")
-        except (OSError, UnicodeError) as error:
-            raise usage(f"{self.output} cannot be written: {error}") from error
+    def _print(self, session: Session) -> None:
+        form = forms.form_of(self._form() or "text")
+        if form.name == "text":
+            sys.stdout.write(text.render(session, everything=self.everything) + "\n")
+        elif form.binary:
+            self._print_bytes(form, session)
+        else:
+            sys.stdout.write(str(form.render(session, everything=self.everything)))
+
+    def _print_bytes(self, form: forms.Form, session: Session) -> None:
+        if sys.stdout.isatty():
+            raise usage(f"{form.name} is no text: give a file with --output")
+        made = form.render(session)
+        assert isinstance(made, bytes)
+        sys.stdout.buffer.write(made)

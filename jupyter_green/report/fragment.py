@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from html import escape
 
-from jupyter_green.report.table import Part, Row, Table
+from jupyter_green.report.table import Part, Row, Saving, Table
 from jupyter_green.sessions.model import Session
 
 COLOURS = {
@@ -53,6 +53,7 @@ def render(session: Session, *, everything: bool = False) -> str:
         _headline(table.title, table.facts),
         _bar(table.ledger),
         _cells(table.rows),
+        _savings(table.savings),
         _notes(table.notes),
     )
     return f'<div style="{_ROOT}">{"".join(parts)}</div>'
@@ -164,6 +165,30 @@ def _share_bar(row: Row) -> str:
     return (
         f'<div style="height:3px;min-width:1px;width:{width};border-radius:2px;'
         f'background:{colour}"></div>'
+    )
+
+
+# --- savings ------------------------------------------------------------------------------
+
+
+def _savings(savings: Sequence[Saving]) -> str:
+    if not savings:
+        return ""
+    items = "".join(map(_saving, savings))
+    return (
+        '<div style="margin-top:10px"><span style="font-weight:600">What could be saved</span> '
+        f'<span style="{_SMALL}">parts overlap and do not add up</span></div>'
+        f'<ul style="margin:2px 0 0;padding-left:18px">{items}</ul>'
+    )
+
+
+def _saving(saving: Saving) -> str:
+    note = f" ({saving.note})" if saving.note else ""
+    figures = escape(f"{saving.energy}, {saving.share}{note}")
+    evidence = "".join(f"<div>{_text(fact)}</div>" for fact in saving.evidence)
+    return (
+        f'<li style="margin:2px 0">{escape(saving.title)}: <b>{figures}</b>'
+        f'<div style="{_SMALL}">{evidence}<div>To try: {_text(saving.remedy)}</div></div></li>'
     )
 
 

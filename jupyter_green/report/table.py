@@ -15,6 +15,7 @@ from dataclasses import dataclass, replace
 
 from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import DeviceState, Intensity, Refusal
+from jupyter_green.insight.findings import Fact, Finding, energy_text
 from jupyter_green.sessions.frames import identity_of, in_order, last_metrics
 from jupyter_green.sessions.model import Cell, Energy, Metric, OpenCell, Session, Span
 from jupyter_green.units import (
@@ -35,11 +36,16 @@ MOST_SPANS = 8
 """Spans that are shown below one cell, unless all are asked for."""
 MOST_SPAN_ROWS = 60
 """Spans that are shown below all cells together; each cell with spans keeps one at least."""
+MOST_SAVINGS = 5
+"""Findings, unless all are asked for: those about most energy."""
 MOST_NOTES = 6
 """Sentences of one kind, unless all are asked for."""
 
 LONGEST_NAME = 200
 """Characters of a label that any view gets; most cut it further."""
+
+LONGEST_TEXT = 1000
+"""Characters of anything else that others have written: reasons, places, paths."""
 
 SMALLEST_KWH = 1e-6
 """Less (3.6 J) is said in joules only."""
@@ -85,6 +91,21 @@ class Part:
 
 
 @dataclass(frozen=True)
+class Saving:
+    """Where energy could be saved."""
+
+    title: str
+    energy: str
+    share: str
+    evidence: tuple[str, ...]
+    """What was seen, a line each."""
+    remedy: str
+    """What to try."""
+    note: str
+    """What limits the trust in it, or empty."""
+
+
+@dataclass(frozen=True)
 class Table:
     """A whole report."""
 
@@ -94,21 +115,27 @@ class Table:
     rows: tuple[Row, ...]
     ledger: tuple[Part, ...]
     """The entries that hold energy. Empty where no energy is known."""
+    savings: tuple[Saving, ...]
+    """Findings. They look at the same energy from several sides, and are never added."""
     notes: tuple[str, ...]
     """Plain sentences: what is doubtful or missing and what to do about it."""
 
     @classmethod
-    def of(cls, session: Session, *, everything: bool = False) -> Table:
+    def of(
+        cls, session: Session, *, everything: bool = False, most_cells: int = MOST_CELLS
+    ) -> Table:
         """The report of a session.
 
         Args:
             everything: all cells, spans and notes, however many there are.
+            most_cells: that are shown of a longer session, those that cost most.
         """
         return cls(
             title=_title(session),
             facts=tuple(_facts(session)),
-            rows=tuple(_Rows(session, everything).all()),
+            rows=tuple(_Rows(session, everything, most_cells).all()),
             ledger=tuple(_ledger(session)),
+            savings=tuple(_savings(session, everything)),
             notes=tuple(_notes(session, everything)),
         )
 
@@ -125,9 +152,13 @@ _JOINERS = "\u200c\u200d"
 
 
 def clean(text: str) -> str:
-    """Text on one line, without anything that steers a terminal or turns the reading order."""
-    plain = (_harmless(character) for character in _ANSI.sub("", text))
-    return " ".join("".join(plain).split())
+    """Text on one line, without anything that steers a terminal or turns the reading order.
+
+    What nobody would read to its end is cut, and shows an ellipsis.
+    """
+    plain = (_harmless(character) for character in _ANSI.sub("", text[: 10 * LONGEST_TEXT]))
+    line = " ".join("".join(plain).split())
+    return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT].rstrip()}…"
 
 
 def _harmless(character: str) -> str:
@@ -326,9 +357,10 @@ def _refusal_words(refusal: Refusal) -> str:
 class _Rows:
     """Makes the rows of one session; holds what would be slow to look up for each row."""
 
-    def __init__(self, session: Session, everything: bool) -> None:
+    def __init__(self, session: Session, everything: bool, most_cells: int) -> None:
         self._session = session
         self._everything = everything
+        self._most_cells = None if everything else most_cells
         self._last = last_metrics(session.metrics)
         self._runs = _runs(session.cells)
         self._spans: defaultdict[int | None, list[Span]] = defaultdict(list)
@@ -340,7 +372,7 @@ class _Rows:
         self._most_spans = min(MOST_SPANS, max(1, fair_share))
 
     def all(self) -> Iterable[Row]:
-        shown, rest = _costliest(self._session.cells, None if self._everything else MOST_CELLS)
+        shown, rest = _costliest(self._session.cells, self._most_cells)
         rows = {cell.number: self._cell(cell) for cell in shown}
         rows |= {cell.number: self._running(cell) for cell in self._session.open_cells}
         for number in sorted(rows):
@@ -510,6 +542,34 @@ def _ledger(session: Session) -> Iterable[Part]:
         share = session.share(entry)
         if share and entry.total_uj:
             yield Part(name, format_energy(entry.total_uj), share_words(share), share)
+
+
+# --- savings ------------------------------------------------------------------------------
+
+
+def _savings(session: Session, everything: bool) -> Iterable[Saving]:
+    from jupyter_green.insight.judgement import findings_of  # noqa: PLC0415  (not at %load_ext)
+
+    findings = findings_of(session)
+    return map(_saving, findings if everything else findings[:MOST_SAVINGS])
+
+
+def _saving(found: Finding) -> Saving:
+    return Saving(
+        title=found.title,
+        energy=energy_text(found),
+        share=share_words(found.share),
+        evidence=tuple(map(_fact_words, found.evidence)),
+        remedy=clean(found.remedy),
+        note=found.note,
+    )
+
+
+def _fact_words(fact: Fact) -> str:
+    """``in [4] fit(model): 1 earlier run, 60 J``."""
+    number = f"in [{fact.count}] " if fact.count is not None else ""
+    name = clean(fact.name)
+    return f"{number}{name}: {fact.words}" if name else f"{number}{fact.words}"
 
 
 # --- notes --------------------------------------------------------------------------------

@@ -187,6 +187,9 @@ def _finite(value: Any) -> Any:
 _FORMULA = ("=", "+", "-", "@", "\t", "\r", "\n")
 """A spreadsheet takes text that begins like this for a formula, or looks behind the blank."""
 
+LONGEST_CELL = 32_767
+"""Characters that a cell of a spreadsheet takes; longer ones spill into the next or stop it."""
+
 
 def as_csv(session: Session) -> str:
     """The finished cells as CSV, one row a run, with the columns of ``session.dataframe()``.
@@ -213,5 +216,6 @@ def cell_text(value: object) -> str:
     if value is None or (isinstance(value, float) and math.isnan(value)):
         return ""
     if isinstance(value, str):
-        return f"'{value}" if value.startswith(_FORMULA) else value
+        short = value if len(value) < LONGEST_CELL else f"{value[: LONGEST_CELL - 2]}…"
+        return f"'{short}" if value.startswith(_FORMULA) else short
     return repr(value)

@@ -7,7 +7,7 @@ import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from jupyter_green.report.table import Part, Row, Table
+from jupyter_green.report.table import Part, Row, Saving, Table
 from jupyter_green.sessions.model import Session
 
 USUAL_WIDTH = 100
@@ -31,9 +31,15 @@ def render(session: Session, *, width: int | None = None, everything: bool = Fal
         [table.title, *(f"{name}: {text}" for name, text in table.facts)],
         _cells(table.rows, width),
         _ledger(table.ledger),
+        _savings(table.savings),
         list(table.notes),
     ]
     return "\n\n".join("\n".join(block) for block in blocks if block)
+
+
+def on_a_page(session: Session, *, everything: bool = False) -> str:
+    """The report as text for a file, whatever terminal it is made in."""
+    return render(session, width=USUAL_WIDTH, everything=everything)
 
 
 # --- widths -------------------------------------------------------------------------------
@@ -180,3 +186,21 @@ def _ledger(parts: Sequence[Part]) -> list[str]:
         f"{part.name:<{names}}{GAP}{part.energy:>{energies}}{GAP}{part.share:>{shares}}"
         for part in parts
     ]
+
+
+# --- savings ------------------------------------------------------------------------------
+
+SAVINGS = "What could be saved (parts overlap and do not add up)"
+
+
+def _savings(savings: Sequence[Saving]) -> list[str]:
+    lines = [line for saving in savings for line in _saving(saving)]
+    return [SAVINGS, *lines] if lines else []
+
+
+def _saving(saving: Saving) -> Iterable[str]:
+    note = f" ({saving.note})" if saving.note else ""
+    yield f"- {saving.title}: {saving.energy}, {saving.share}{note}"
+    for fact in saving.evidence:
+        yield f"    {fact}"
+    yield f"    To try: {saving.remedy}"

@@ -55,6 +55,7 @@ class Home:
             **{name: value for name, value in os.environ.items() if name != "COLUMNS"},
             "PYTHONPATH": str(ROOT),
             "PYTHONIOENCODING": "utf-8",
+            "TZ": "UTC",
             "JUPYTER_CONFIG_DIR": str(self.config),
             "JUPYTER_DATA_DIR": str(self.data),
             "JUPYTER_NO_CONFIG": "",

@@ -1,0 +1,164 @@
+"""Every form in which a session can be carried away: its name, its file, and what makes it.
+
+A form is a module with a function that takes a Session and returns text or bytes. The modules
+are imported on use, because some need packages that are slow to load or not there at all.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from importlib import import_module
+from typing import NamedTuple
+
+from jupyter_green.errors import ReportError
+from jupyter_green.report.inert import short
+from jupyter_green.sessions.model import Session
+
+
+class Form(NamedTuple):
+    """One way to write a session down."""
+
+    name: str
+    suffix: str
+    """How the names of its files end."""
+    media_type: str
+    told: str
+    """What it is, for a list of forms."""
+    maker: str
+    """``module:function`` in this package."""
+    limited: bool = False
+    """Long sessions are cut to the cells that cost most, unless ``everything`` is asked for."""
+    binary: bool = False
+
+    def render(self, session: Session, *, everything: bool = True) -> str | bytes:
+        """The session in this form.
+
+        Args:
+            everything: all cells and spans, however many there are.
+
+        Raises:
+            ReportError: the form asks for a figure that the session does not have.
+            MissingPackage: an optional package is needed; the message names the pip line.
+        """
+        module, _, function = self.maker.partition(":")
+        make = getattr(import_module(f"jupyter_green.report.{module}"), function)
+        made: str | bytes = make(session, everything=everything) if self.limited else make(session)
+        return made if isinstance(made, bytes) else f"{made.rstrip()}\n"
+
+
+FORMS = (
+    Form("html", ".html", "text/html", "a page with charts, in one file", "html:render"),
+    Form(
+        "html_light",
+        ".light.html",
+        "text/html",
+        "the page without any script, a tenth of the size",
+        "html:render_light",
+    ),
+    Form("text", ".txt", "text/plain", "plain text", "text:on_a_page", limited=True),
+    Form("markdown", ".md", "text/markdown", "Markdown", "markdown:render", limited=True),
+    Form(
+        "statement",
+        ".statement.md",
+        "text/markdown",
+        "a paragraph to cite, in Markdown",
+        "statement:render",
+    ),
+    Form("latex", ".tex", "text/x-tex", "a paragraph to cite, in LaTeX", "statement:render_latex"),
+    Form("csv", ".csv", "text/csv", "one row a cell", "tabular:as_csv"),
+    Form("json", ".json", "application/json", "everything", "tabular:as_json"),
+    Form(
+        "parquet",
+        ".parquet",
+        "application/vnd.apache.parquet",
+        "one row a cell, with types",
+        "parquet:render",
+        binary=True,
+    ),
+    Form("codecarbon", ".emissions.csv", "text/csv", "CodeCarbon's columns", "codecarbon:render"),
+    Form(
+        "model_card",
+        ".model-card.md",
+        "text/markdown",
+        "co2_eq_emissions for a model card of Hugging Face",
+        "model_card:render",
+    ),
+    Form("boamps", ".boamps.json", "application/json", "BoAmps of Boavizta", "boamps:render"),
+)
+NAMES = tuple(form.name for form in FORMS)
+
+
+def form_of(name: str) -> Form:
+    """The form with this name.
+
+    Raises:
+        ReportError: there is none.
+    """
+    for form in FORMS:
+        if form.name == name:
+            return form
+    raise ReportError(f"a session is exported as {', '.join(NAMES)}, not as {name!r:.60}")
+
+
+def form_for(path: str) -> Form:
+    """The form that a file's name asks for: the longest suffix decides.
+
+    ``emissions.csv`` is CodeCarbon's own name for its file.
+
+    Raises:
+        ReportError: no form has such a name.
+    """
+    name = f".{os.path.basename(path).lower()}"
+    fitting = [form for form in FORMS if name.endswith(form.suffix)]
+    if not fitting:
+        suffixes = ", ".join(f"{form.suffix} ({form.name})" for form in FORMS)
+        raise ReportError(f"{short(path)}: the name tells no form; it may end in {suffixes}")
+    return max(fitting, key=lambda form: len(form.suffix))
+
+
+def save(
+    session: Session, path: str = "", name: str | None = None, *, everything: bool = True
+) -> str:
+    """Write a session into a file, and return the file's absolute path.
+
+    Args:
+        session: what is written.
+        path: where to; default: named after notebook and session, in the working directory.
+        name: the form; default: what the path's ending says.
+        everything: all cells and spans, however many there are.
+
+    Raises:
+        ReportError: there is no such form, or the file cannot be written.
+    """
+    form = form_of(name) if name else form_for(path) if path else DEFAULT
+    target = os.path.abspath(os.path.expanduser(path or file_name(session, form)))
+    made = form.render(session, everything=everything)
+    try:
+        with open(target, "wb") as file:
+            file.write(made if isinstance(made, bytes) else encoded(made))
+    except (OSError, ValueError) as error:
+        why = error.strerror if isinstance(error, OSError) else error
+        raise ReportError(f"{short(target)} cannot be written: {why}") from error
+    return target
+
+
+def encoded(text: str) -> bytes:
+    """Text as UTF-8. Names may hold halves of characters, which no encoding has."""
+    return text.encode("utf-8", "replace")
+
+
+def file_name(session: Session, form: Form) -> str:
+    """``train-20261120T190000-abcdef.html``: a name that every file system takes."""
+    notebook = re.split(r"[\\/]", session.notebook or "")[-1].removesuffix(".ipynb")
+    # A file system takes 255 bytes, and a character may be three of them.
+    parts = (_plain(notebook)[:50], _plain(session.id)[:30])
+    return "-".join(filter(None, parts)) + form.suffix
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[^\w.-]+", "-", name).strip("-.")
+
+
+DEFAULT = form_of("html")
+"""What a report is if nobody says."""
