@@ -281,9 +281,19 @@ def _co2_fact(session: Session) -> str:
     if session.total.total_uj is None:
         return "not known, because no energy is"
     if grams is None:
-        return "not known, because no place was set for a part of the session"
+        return _no_grams(session)
     parts = [f"{format_co2(grams)} CO₂e", *_conditions(session, intensity)]
     return " · ".join(parts)
+
+
+def _no_grams(session: Session) -> str:
+    bases = sorted({period.intensity.basis for period in session.periods if period.intensity})
+    if len(bases) < 2:
+        return "not known, because no place was set for a part of the session"
+    return (
+        f"not known: its intensities have different bases ({' and '.join(map(clean, bases))}), "
+        "which must not be added; --place and --basis value all of it"
+    )
 
 
 def _conditions(session: Session, last: Intensity) -> Iterable[str]:

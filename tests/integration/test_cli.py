@@ -11,6 +11,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import nbformat
 import pytest
@@ -385,6 +386,27 @@ def test_report_for_another_place_and_pue(used: Home) -> None:
     assert grams("--place", "PL") > 5 * grams("--place", "FR") > 0
     assert grams("--place", "FR", "--pue", "1.5") == pytest.approx(1.5 * grams("--place", "FR"))
     assert "at least 1.0" in one_line(used.green("report", "--pue", "0.5"))
+
+
+@pytest.mark.kernel
+def test_report_on_another_basis_and_with_a_price(used: Home) -> None:
+    def told(*options: str) -> dict[str, Any]:
+        done = used.green("report", "--format", "json", *options)
+        assert done.code == 0, done.err
+        return dict(json.loads(done.out))
+
+    paris = ("--place", "gcp:europe-west9")
+    grams = {
+        basis: told(*paris, "--basis", basis)["total"]["co2_g"] for basis in ("lifecycle", "direct")
+    }
+    assert 0 < grams["direct"] < grams["lifecycle"]
+    cost = told("--price", "0.5", "--currency", "CHF")["total"]
+    assert cost["cost"] == pytest.approx(cost["energy_j"] / 3.6e6 * 0.5)
+    assert "no direct carbon intensity" in one_line(
+        used.green("report", "--place", "FR", "--basis", "direct")
+    )
+    assert "--basis needs a --place" in one_line(used.green("report", "--basis", "direct"))
+    assert "--currency needs a --price" in one_line(used.green("report", "--currency", "CHF"))
     assert "'Atlantis'" in one_line(used.green("report", "--place", "Atlantis"))
 
 
