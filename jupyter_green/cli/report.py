@@ -28,8 +28,8 @@ class Report(Command):
 
     SESSION is its id or the beginning of it, the path of its journal, or the name of its
     notebook; default: the newest. The figures can be valued for another place, basis, PUE or price
-    than the one that was in force; the recorded session stays as it is. Markdown and text show the cells
-    that cost most, unless --all is given.
+    than the one that was in force; the recorded session stays as it is. Markdown and text show
+    the cells that cost most, unless --all is given.
     """
     examples = """
         jupyter green report                              # the newest session
