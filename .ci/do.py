@@ -116,15 +116,14 @@ def pytest(arguments: list[str]) -> dict[str, list[str]]:
     """All tests in two steps, or in one what the arguments ask for.
 
     What waits for pages and processes runs two at a time. What holds figures of real kernels to a
-    known truth runs alone, because on a busy machine it would be held to less.
+    truth in time runs alone, because on a busy machine it would be held to less.
     """
     command = ["python", "-m", "pytest"]
     if arguments:
         return {"pytest": [*command, *arguments]}
-    rest = ["tests/unit", "tests/contracts", "tests/browser"]
     return {
-        "pytest, the kernels": [*command, "tests/integration"],
-        "pytest, the rest": [*command, "-n", "2", "--dist", "loadfile", *rest],
+        "pytest, what runs alone": [*command, "-m", "alone"],
+        "pytest, the rest": [*command, "-m", "not alone", "-n", "2", "--dist", "loadfile"],
     }
 
 

@@ -17,7 +17,7 @@ from tests.simulators.machine import RaplMachine, one_socket
 from .kernels import Home, Kernel, Reply, running, until
 from .truth import Check, assert_partition
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 NOT_FIRST = "%%energy works on the first line of a cell only"
 PEAK_W = 38.0

@@ -18,7 +18,7 @@ from .kernels import Kernel, kill, until, wait_gone
 from .soak_kills import soak
 from .truth import PACKAGE_AND_DRAM, Check, assert_partition, true_uj
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 PEAK_W = 38.0
 PROMPTLY_S = 2.0

@@ -14,7 +14,7 @@ from tests.simulators.machine import RaplMachine
 from .kernels import Home, Kernel, running, until
 from .truth import Check, assert_partition
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 PEAK_W = 38.0
 SENTENCE = "cannot be written"

@@ -11,7 +11,7 @@ from tests.simulators.machine import RaplMachine
 from .kernels import Kernel
 from .truth import PACKAGE_AND_DRAM, true_uj
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 IDLE_W = 38.0
 """Package and DRAM of the machine's usual draw."""

@@ -12,7 +12,7 @@ from tests.simulators.machine import RaplMachine
 from .kernels import Home, Kernel, Reply, running, until
 from .truth import Check, assert_honest, assert_partition, true_uj
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 PEAK_W = 38.0
 ZONE = "package-0"

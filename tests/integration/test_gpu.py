@@ -32,7 +32,7 @@ from tests.simulators.gpu import (
 from .gpu import QUIET_S, STRANGER, Station, station
 from .truth import assert_partition
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 LOW_W, HIGH_W = 65.0, 400.0
 SLOW = Gpu(watts=LOW_W)

@@ -21,7 +21,7 @@ from .gpu import LEARNT_S, QUIET_S, Station, machines, on, station
 from .kernels import Reply, kill, until, wait_gone
 from .truth import assert_honest, assert_partition
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 LOW_W, HIGH_W = 65.0, 400.0
 BUSY = f"gpu_power(0, {HIGH_W})\ntime.sleep(0.5)\ngpu_power(0, {LOW_W})"

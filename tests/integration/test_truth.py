@@ -23,7 +23,7 @@ from tests.simulators.machine import (
 from .kernels import Home, Kernel, running
 from .truth import PACKAGE_AND_DRAM, Check, assert_partition, true_uj
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 LOW_W, HIGH_W, DRAM_W = 35.0, 90.0, 3.0
 PEAK_W = HIGH_W + DRAM_W

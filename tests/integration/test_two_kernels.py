@@ -13,7 +13,7 @@ from tests.simulators.machine import RaplMachine
 from .kernels import Home, running, until
 from .truth import PACKAGE_AND_DRAM, Check, assert_partition, true_uj
 
-pytestmark = pytest.mark.kernel
+pytestmark = [pytest.mark.kernel, pytest.mark.alone]
 
 PEAK_W = 93.0
 WALL_CLOCK_S = 0.005

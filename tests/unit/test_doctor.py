@@ -179,8 +179,8 @@ def test_a_zone_that_vanishes_is_missing_and_not_zero(root: Path) -> None:
 def test_a_counter_that_restarts_has_no_power(root: Path) -> None:
     zone = Zone("package-0", watts=50.0, start_uj=9_000_000_000)
     with RaplMachine(root, [zone]) as sim:
-        timer = during(0.4, lambda: sim.reset("package-0"))
-        found = look(root, watch_s=1.2)
+        timer = during(1.0, lambda: sim.reset("package-0"))
+        found = look(root, watch_s=2.0)
         timer.join()
     seen = counter(found, "package-0")
     assert seen.power_w is None
