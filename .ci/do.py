@@ -70,6 +70,9 @@ def main(arguments: list[str]) -> int:
 
 
 def tour(arguments: list[str]) -> int:
+    if {"-h", "--help"} & set(arguments):
+        print(__doc__.strip())
+        return 0
     headless, lab = "--headless" in arguments, "--lab" in arguments
     rest = [word for word in arguments if word not in ("--headless", "--lab")]
     seen = lab_tour.has_a_browser()

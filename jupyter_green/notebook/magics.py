@@ -166,6 +166,8 @@ class GreenMagics(Magics):
         match line.split():
             case []:
                 self._show_session()
+            case ["help"] | [*_, "-h" | "--help"]:
+                print(GREEN_USAGE)
             case ["on"]:
                 self._tracker.resume()
                 print("Tracking: every cell from here on.")
@@ -186,8 +188,6 @@ class GreenMagics(Magics):
                 self._write_report(line.strip().removeprefix("report").strip())
             case ["doctor"]:
                 self._examine()
-            case ["help" | "-h" | "--help"]:
-                print(GREEN_USAGE)
             case _:
                 raise UsageError(f"%green does not know {line.strip()!r}\n{GREEN_USAGE}")
 
@@ -226,6 +226,11 @@ class GreenMagics(Magics):
     def _write_report(self, path: str) -> None:
         from jupyter_green.report import forms  # noqa: PLC0415  (not at %load_ext)
 
+        if any(word.startswith("--") for word in path.split()):
+            raise UsageError(
+                "%green report takes a path only; to value a session for another place: "
+                "jupyter green report --place DE --output report.html"
+            )
         quoted = len(path) > 1 and path[0] == path[-1] and path[0] in "'\""
         try:
             session = _without_asker(self._tracker.session(), self._hooks.running_here())

@@ -1,13 +1,14 @@
 """Two sessions beside each other, before and after a change: what became less, and what more.
 
-Cells are matched by their label, and without one by the identity that reruns share; all runs of a
-cell count, failed and superseded ones included. The bound of a difference is the sum of both
-bounds, which holds however their errors hang together. How much a program varies from run to run
-is not in it, and the notes say so.
+Cells are matched by their label, without one by the identity that reruns share, else by their
+first line where it is that of one cell only; all runs of a cell count, failed and superseded ones
+included. The bound of a difference is the sum of both bounds, which holds however their errors
+hang together. How much a program varies from run to run is not in it, and the notes say so.
 """
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
@@ -116,8 +117,28 @@ Pair = tuple[Side | None, Side | None]
 def _pairs(before: Session, after: Session) -> list[Pair]:
     """The whole session, then every cell, those that cost most first."""
     old, new = _sides(before), _sides(after)
-    cells: list[Pair] = [(old.get(key), new.get(key)) for key in {**old, **new}]
+    by_name = _by_name(old, new)
+    cells: list[Pair] = [(side, new.get(by_name.get(key, key))) for key, side in old.items()]
+    taken = {by_name.get(key, key) for key in old}
+    cells += [(None, side) for key, side in new.items() if key not in taken]
     return [(_whole(before), _whole(after)), *sorted(cells, key=_cost, reverse=True)]
+
+
+def _by_name(old: dict[str, Side], new: dict[str, Side]) -> dict[str, str]:
+    """What is in one session only, and has a name that nothing else of it has.
+
+    A front end knows a cell by an id of its own, and a headless run by its source: the same
+    notebook has other identities in each.
+    """
+    rest = [_unique_names(one, other) for one, other in ((old, new), (new, old))]
+    return {key: rest[1][name] for name, key in rest[0].items() if name in rest[1]}
+
+
+def _unique_names(sides: dict[str, Side], other: dict[str, Side]) -> dict[str, str]:
+    names = Counter(side.name for side in sides.values())
+    return {
+        side.name: key for key, side in sides.items() if key not in other and names[side.name] == 1
+    }
 
 
 def _cost(pair: Pair) -> int:

@@ -133,6 +133,7 @@ def save(
     """
     form = form_of(name) if name else form_for(path) if path else DEFAULT
     target = os.path.abspath(os.path.expanduser(path or file_name(session, form)))
+    _check_place(target)
     made = form.render(session, everything=everything)
     try:
         with open(target, "wb") as file:
@@ -141,6 +142,19 @@ def save(
         why = error.strerror if isinstance(error, OSError) else error
         raise ReportError(f"{short(target)} cannot be written: {why}") from error
     return target
+
+
+def _check_place(target: str) -> None:
+    """A page takes seconds to make: what cannot be written is said before.
+
+    Raises:
+        ReportError: there is no such directory, or the target is one.
+    """
+    directory = os.path.dirname(target)
+    if os.path.isdir(target):
+        raise ReportError(f"{short(target)} cannot be written: it is a directory")
+    if not os.path.isdir(directory):
+        raise ReportError(f"{short(target)} cannot be written: there is no {short(directory)}")
 
 
 def encoded(text: str) -> bytes:

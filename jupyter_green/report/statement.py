@@ -26,6 +26,8 @@ from jupyter_green.units import (
 )
 
 MOST = 4
+SENTENCE = 500
+"""Characters of a reason or an assumption: these are ours, and a paper quotes them whole."""
 """Names of one kind that a sentence lists."""
 
 
@@ -122,7 +124,7 @@ def _method(session: Session) -> Iterable[str]:
         every = format_duration(resolution_s)
         yield f"{listed(names)}: {short(provenance)}{through}, with an update every {every}."
     refused = [one for one in session.refused if not one.by_choice]
-    told = [f"{one.source} {one.counter or ''} ({short(one.reason)})" for one in refused]
+    told = [f"{one.source} {one.counter or ''} ({short(one.reason, SENTENCE)})" for one in refused]
     if told:
         yield f"Not read: {listed(told)}."
 
@@ -147,12 +149,14 @@ def _uncertainty(session: Session) -> Iterable[str]:
     modelled = [info for info in counted(session) if info.provenance == "modelled"]
     for info in modelled[:MOST]:
         band = f" within ± {format_share(info.band)}" if info.band else ""
-        how = f" ({short(info.assumption)})" if info.assumption else ""
+        how = f" ({short(info.assumption, SENTENCE)})" if info.assumption else ""
         yield (
             f"{short(info.name)} is modelled{band}{how}: such figures compare hours of machines, "
             "and do not show that one technique saves energy over another."
         )
-    accuracies = dict.fromkeys(short(info.accuracy) for info in counted(session) if info.accuracy)
+    accuracies = dict.fromkeys(
+        short(info.accuracy, SENTENCE) for info in counted(session) if info.accuracy
+    )
     for accuracy in list(accuracies)[:MOST]:
         yield f"Published error of the sensor: {accuracy}."
 

@@ -223,7 +223,8 @@ def assert_counts_just(it: Station, cell: Cell, *indices: int) -> None:
     """The total is that of package, DRAM and these devices, and they are named."""
     assert cell.devices == tuple(f"gpu-{index}" for index in indices)
     assert not cell.energy.missing
-    assert cell.energy.total_uj == pytest.approx(it.true_total_uj(cell, *indices), rel=0.01)
+    # A device too many or too few would be tens of percent; how exact a figure is, others test.
+    assert cell.energy.total_uj == pytest.approx(it.true_total_uj(cell, *indices), rel=0.05)
     for index in set(range(len(it.nvml.gpus))) - set(indices):
         assert cell.energy.uj[f"gpu-{index}"] == 0
 

@@ -69,6 +69,14 @@ def test_what_cannot_be_written_is_an_error_of_use(green: Kernel) -> None:
         assert "Traceback" not in reply.everything
 
 
+def test_options_of_the_command_line_are_no_file_names(green: Kernel) -> None:
+    reply = green.run("%green report --place DE x.html")
+    assert "takes a path only" in reply.everything
+    assert not list(Path(str(green.ask("os.getcwd()"))).glob("*--place*"))
+    for line in ("%green report --help", "%green place --help", "%green off --help"):
+        assert "%green baseline" in green.ok(line).out
+
+
 def test_save_report(green: Kernel) -> None:
     path = Path(green.ask("save_report('y.json')"))
     told = json.loads(path.read_text("utf-8"))

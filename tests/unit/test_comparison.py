@@ -90,6 +90,23 @@ def test_cells_of_one_side_only() -> None:
     assert line("fit", told(1.0), other)["Difference"] == ""
 
 
+def test_a_headless_run_and_a_notebook_are_matched_by_their_first_lines() -> None:
+    """The same cells have other identities there."""
+    sessions = []
+    for where in ("headless", "front end"):
+        story = Story(intensity=FRANCE)
+        for source in ("load()", "fit()", "twice()", "twice()"):
+            number = story.begin(source)
+            story.sleep(2.0)
+            story.end(number)
+        session = story.close()
+        cells = tuple(structs.replace(one, cell=f"{where} {one.number}") for one in session.cells)
+        sessions.append(structs.replace(session, cells=cells))
+    names = [one[0] for one in Comparison.of(*sessions).lines]
+    assert sorted(names) == sorted(["whole session", "load()", "fit()", *["twice()"] * 4])
+    assert line("fit()", *sessions)["Remarks"] == ""
+
+
 def test_lower_bounds_have_no_difference() -> None:
     story = Story(intensity=FRANCE)
     number = story.begin("fit()", {"label": "fit"})

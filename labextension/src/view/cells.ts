@@ -86,7 +86,9 @@ class Cells implements Section {
     text(
       this._count,
       runs > this._rows.groups
-        ? this._t('%1 runs of %2 cells', runs, this._rows.groups)
+        ? this._rows.groups === 1
+          ? this._t('%1 runs of one cell', runs)
+          : this._t('%1 runs of %2 cells', runs, this._rows.groups)
         : runs > 1
           ? String(runs)
           : ''

@@ -48,6 +48,10 @@ export function hints(context: Context): Hints {
     show(report, found.length > 0);
     show(element, found.length > 0 || !list.hidden);
     told.update(found.map(hintOf), hint => hint.key);
+    if (found.length > 0) {
+      // It stands below the cells: who has asked shall see the answer.
+      report.scrollIntoView({ block: 'nearest' });
+    }
   };
   const element = h('section', { 'aria-label': t('Hints') }, list, rest, report);
   return {
