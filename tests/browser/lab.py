@@ -6,6 +6,7 @@ import json
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import urllib.request
@@ -136,6 +137,8 @@ class Lab:
         app = CLASSES[self.application]
         options = {
             "ServerApp.root_dir": self.home.work,
+            # Two servers that start at once would find the same usual port free.
+            "ServerApp.port": _free_port(),
             "IdentityProvider.token": self.token,
             "LabServerApp.extra_labextensions_path": self.home.root / "labextensions",
             f"{app}.extra_labextensions_path": self.home.root / "labextensions",
@@ -172,6 +175,12 @@ class Lab:
 
     def _last_words(self) -> str:
         return self.log.read_text(encoding="utf-8", errors="replace")[-2000:]
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
 
 
 @contextmanager
