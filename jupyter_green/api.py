@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import functools
 import inspect
-import sys
 from collections.abc import Callable, Mapping
 from types import TracebackType
 from typing import Any, TypeVar
@@ -16,6 +15,7 @@ from typing import Any, TypeVar
 from jupyter_green.configurable import load_settings
 from jupyter_green.errors import MetricError, RecorderError
 from jupyter_green.events import Tags
+from jupyter_green.recorder import here
 from jupyter_green.recorder import tracker as trackers
 from jupyter_green.recorder.names import as_number
 from jupyter_green.recorder.tracker import Tracker
@@ -56,7 +56,7 @@ def log(
         raise MetricError(f"direction must be 'higher' or 'lower', it is {direction!r}")
     values = {name: as_number(name, value) for name, value in {**(metrics or {}), **named}.items()}
     at = None if step is None else as_number("step", step)
-    tracker = _tracker()
+    tracker = here.tracker()
     for name, value in values.items():
         tracker.metric_logged(str(name), value, at, run, direction)
 
@@ -158,7 +158,7 @@ class measure:  # used like a function: ``with measure("train"):``
             raise RecorderError(
                 f"this measure({self.name!r}) has been entered before; make one for each block"
             )
-        self._tracker = _tracker()
+        self._tracker = here.tracker()
         self._span = self._tracker.span_started(self.name, tags=self._tags)
         return self
 
@@ -231,14 +231,3 @@ class measure:  # used like a function: ``with measure("train"):``
 
 def _status(kind: type[BaseException]) -> str:
     return "interrupted" if issubclass(kind, KeyboardInterrupt) else "error"
-
-
-def _tracker() -> Tracker:
-    return trackers.start(_front_end())
-
-
-def _front_end() -> str:
-    if "ipykernel" in sys.modules and "ipykernel.kernelapp" in sys.modules:
-        return "ipykernel"
-    ipython = sys.modules.get("IPython")
-    return "ipython" if ipython is not None and ipython.get_ipython() is not None else "script"

@@ -207,6 +207,8 @@ class CellStarted(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     """main, subshell or thread. Only main-shell cells own time in the ledger."""
     parent: int | None = None
     """Number of the run inside which this one is nested."""
+    suggested_stage: str | None = None
+    """The stage of the lifecycle that its source suggests, where it has no tag."""
 
 
 class CellFinished(Stamped, frozen=True, kw_only=True, omit_defaults=True):
@@ -298,6 +300,15 @@ class PricingChanged(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     """From now on another PUE or price is in force."""
 
     pricing: Pricing = Pricing()
+
+
+class BudgetSet(Stamped, frozen=True, kw_only=True, omit_defaults=True):
+    """The user says what the session may use."""
+
+    budget_uj: Microjoules | None = None
+    """Counted energy from the session's start; None: there is no budget any more."""
+    stop: bool = False
+    """The cell that runs when it is used up is interrupted."""
 
 
 class BaselineMeasured(Stamped, frozen=True, kw_only=True, omit_defaults=True):
@@ -395,6 +406,7 @@ AnyEvent = (
     | PowerSampled
     | IntensityChanged
     | PricingChanged
+    | BudgetSet
     | BaselineMeasured
     | TrackingPaused
     | TrackingResumed

@@ -26,11 +26,13 @@ from jupyter_green.events import (
     FORMAT,
     AnyEvent,
     BaselineMeasured,
+    BudgetSet,
     CellFinished,
     CellStarted,
     Intensity,
     IntensityChanged,
     MetricLogged,
+    ModelDescribed,
     Pricing,
     PricingChanged,
     SessionEnded,
@@ -320,6 +322,34 @@ class Tracker:
                 cell=self.current_cell,
             )
         )
+
+    def model_described(
+        self,
+        *,
+        run: str | None = None,
+        name: str | None = None,
+        parameters: int | None = None,
+        flops: int | None = None,
+        size_bytes: int | None = None,
+        precision: str | None = None,
+    ) -> None:
+        """Mark how large the model is that a run trains or uses."""
+        self._mark(
+            ModelDescribed(
+                t=0.0,
+                run=run and writable(run),
+                name=name and writable(name),
+                parameters=parameters,
+                flops=flops,
+                size_bytes=size_bytes,
+                precision=precision and writable(precision),
+                cell=self.current_cell,
+            )
+        )
+
+    def budget_set(self, budget_uj: int | None, *, stop: bool = False) -> None:
+        """Mark what the session may use, from its start; None: whatever it takes."""
+        self._mark(BudgetSet(t=0.0, budget_uj=budget_uj, stop=stop))
 
     def baseline_measured(self, duration_s: float, power_w: dict[str, float]) -> None:
         """Mark the power of the idle machine, by counter."""

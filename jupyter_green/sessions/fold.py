@@ -21,6 +21,7 @@ import msgspec
 from jupyter_green.errors import NotAJournal
 from jupyter_green.events import (
     BaselineMeasured,
+    BudgetSet,
     CellFinished,
     CellStarted,
     ClockAnchored,
@@ -30,7 +31,6 @@ from jupyter_green.events import (
     CounterRestored,
     DeviceState,
     Event,
-    Intensity,
     IntensityChanged,
     JournalThinned,
     MetricLogged,
@@ -55,6 +55,7 @@ from jupyter_green.sessions.bound import Errors
 from jupyter_green.sessions.format import check_format, refuse_newer
 from jupyter_green.sessions.model import (
     Baseline,
+    Budget,
     Cell,
     Energy,
     Gap,
@@ -124,6 +125,7 @@ class Fold:
         self._metrics: list[Metric] = []
         self._models: list[ModelDescribed] = []
         self._baselines: list[Baseline] = []
+        self._budget: Budget | None = None
         self._hole_list: list[Hole] = []
         self._gaps: list[Gap] = []
         self._overlaps: list[Overlap] = []
@@ -144,6 +146,7 @@ class Fold:
             ModelDescribed: self._model_described,
             IntensityChanged: self._intensity_changed,
             PricingChanged: self._pricing_changed,
+            BudgetSet: self._budget_set,
             BaselineMeasured: self._baseline_measured,
             TrackingPaused: self._tracking_paused,
             TrackingResumed: self._tracking_resumed,
@@ -382,14 +385,21 @@ class Fold:
         self._models.append(event)
 
     def _intensity_changed(self, event: IntensityChanged) -> None:
-        self._begin_period(event.t, event.intensity, self._periods[-1].pricing)
+        self._begin_period(event.t, intensity=event.intensity, reason=event.reason)
 
     def _pricing_changed(self, event: PricingChanged) -> None:
-        self._begin_period(event.t, self._periods[-1].intensity, event.pricing)
+        self._begin_period(event.t, pricing=event.pricing, reason="")
 
-    def _begin_period(self, t: float, intensity: Intensity | None, pricing: Pricing) -> None:
-        self._periods.append(Period(since_s=t, intensity=intensity, pricing=pricing))
+    def _begin_period(self, t: float, **changes: object) -> None:
+        self._periods.append(msgspec.structs.replace(self._periods[-1], since_s=t, **changes))
         self._period_starts.append(dict(self.last))
+
+    def _budget_set(self, event: BudgetSet) -> None:
+        self._budget = (
+            Budget(budget_uj=event.budget_uj, stop=event.stop, set_s=event.t)
+            if event.budget_uj is not None
+            else None
+        )
 
     def _baseline_measured(self, event: BaselineMeasured) -> None:
         self._baselines.append(
@@ -559,6 +569,7 @@ class Fold:
             unknown_events=self.unknown_events,
             samples_dropped=self._dropped,
             problems=tuple(self._problems),
+            budget=self._budget,
         )
 
     def _state(self, orphan: bool) -> str:
@@ -599,6 +610,7 @@ class Fold:
                 parent=began.parent,
                 started_s=began.t,
                 so_far=self._so_far(window),
+                suggested_stage=began.suggested_stage,
             )
 
     def _so_far(self, window: Window) -> Energy:

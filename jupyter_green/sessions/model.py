@@ -94,6 +94,7 @@ class OpenCell(Struct, frozen=True, kw_only=True):
     parent: int | None
     started_s: float
     so_far: Energy
+    suggested_stage: str | None = None
 
 
 class Cell(Struct, frozen=True, kw_only=True):
@@ -123,6 +124,8 @@ class Cell(Struct, frozen=True, kw_only=True):
     """Devices of it that other processes used as well ..."""
     device_shares: dict[str, float] = {}
     """... and by device an estimate of the share of its work that was the kernel's."""
+    suggested_stage: str | None = None
+    """The stage that its source suggests, where it has no tag."""
 
     @property
     def duration_s(self) -> float:
@@ -234,6 +237,18 @@ class Period(Struct, frozen=True, kw_only=True):
     since_s: float
     intensity: Intensity | None
     pricing: Pricing
+    reason: str = ""
+    """Why the intensity changed at its beginning; empty where it did not, or nobody said."""
+
+
+class Budget(Struct, frozen=True, kw_only=True):
+    """What the session may use."""
+
+    budget_uj: int
+    """Counted energy from the session's start."""
+    stop: bool
+    """The cell that runs when it is used up is interrupted."""
+    set_s: float
 
 
 class Entry(Struct, frozen=True, kw_only=True):
@@ -339,6 +354,7 @@ class Session(Struct, frozen=True, kw_only=True):
     samples_dropped: int = 0
     problems: tuple[str, ...] = ()
     """What the recorder could not do (a disk that is full), in sentences."""
+    budget: Budget | None = None
 
     charts: ClassVar[Any]
     """The pictures, as in ``session.charts.power()``. The views give them to all sessions when

@@ -146,6 +146,7 @@ def finished_cell(window: Window, end: CellFinished, energy: Energy) -> Cell:
         devices_busy=tuple(end.devices_busy),
         devices_shared=tuple(end.devices_shared),
         device_shares=end.device_shares,
+        suggested_stage=began.suggested_stage,
     )
 
 

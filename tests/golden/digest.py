@@ -101,6 +101,7 @@ def of_session(session: Session) -> dict[str, Any]:
         "unknown_events": session.unknown_events,
         "samples_dropped": session.samples_dropped,
         "problems": list(session.problems),
+        "budget": None if session.budget is None else _plain(session.budget),
     }
 
 
@@ -124,6 +125,7 @@ def _cell(session: Session, cell: Cell) -> dict[str, Any]:
         "devices_busy": list(cell.devices_busy),
         "devices_shared": list(cell.devices_shared),
         "device_shares": cell.device_shares,
+        "suggested_stage": cell.suggested_stage,
     }
 
 
@@ -138,6 +140,7 @@ def _open_cell(session: Session, cell: OpenCell) -> dict[str, Any]:
         "parent": cell.parent,
         "started_s": _seconds(cell.started_s),
         "so_far": _energy(session, cell.so_far),
+        "suggested_stage": cell.suggested_stage,
     }
 
 
@@ -207,6 +210,7 @@ def _period(period: Period) -> dict[str, Any]:
         "since_s": _seconds(period.since_s),
         "intensity": _whole(period.intensity),
         "pricing": _whole(period.pricing),
+        "reason": period.reason,
     }
 
 

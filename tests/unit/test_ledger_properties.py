@@ -20,6 +20,7 @@ from jupyter_green.errors import NewerFormat, NotAJournal
 from jupyter_green.events import (
     KINDS,
     BaselineMeasured,
+    BudgetSet,
     CellFinished,
     CellStarted,
     ClockAnchored,
@@ -210,6 +211,7 @@ any_event: st.SearchStrategy[Event] = st.one_of(
     st.builds(TrackingResumed, **stamp),
     st.builds(IntensityChanged, **stamp, intensity=intensities),
     st.builds(PricingChanged, **stamp, pricing=pricings),
+    st.builds(BudgetSet, **stamp, budget_uj=st.none() | st.integers(0, 2**53), stop=st.booleans()),
     st.builds(CounterLost, **bare, counter=names, since=times, reason=st.just("gone")),
     st.builds(
         CounterRestored,

@@ -114,6 +114,7 @@ EXAMPLES = [
     ),
     events.IntensityChanged(t=5.0, **STAMP, intensity=FRANCE, reason="%green place FR"),
     events.PricingChanged(t=5.0, **STAMP, pricing=PRICING),
+    events.BudgetSet(t=5.0, **STAMP, budget_uj=180_000_000_000, stop=True),
     events.BaselineMeasured(t=6.0, **STAMP, duration_s=30.0, power_w={"package-0": 12.5}),
     events.TrackingPaused(t=7.0, **STAMP, reason="by hand"),
     events.TrackingResumed(t=8.0, **STAMP),

@@ -16,6 +16,7 @@ import { NotAJournal, checkFormat, refuseNewer } from './format';
 import { Books } from './ledger';
 import type {
   Baseline,
+  Budget,
   Cell,
   Energy,
   Gap,
@@ -100,6 +101,7 @@ export class Fold {
   readonly #metrics: Metric[] = [];
   readonly #models: Vocabulary.ModelDescribed[] = [];
   readonly #baselines: Baseline[] = [];
+  #budget: Budget | null = null;
   readonly #holes: Hole[] = [];
   readonly #gaps: Gap[] = [];
   readonly #overlaps: Overlap[] = [];
@@ -119,8 +121,9 @@ export class Fold {
     span_finished: event => this.#finishSpan(event.span, event),
     metric_logged: event => this.#metricLogged(event),
     model_described: event => this.#models.push(event),
-    intensity_changed: event => this.#beginPeriod(event.t, { intensity: event.intensity }),
-    pricing_changed: event => this.#beginPeriod(event.t, { pricing: event.pricing }),
+    intensity_changed: ({ t, intensity, reason }) => this.#beginPeriod(t, { intensity, reason }),
+    pricing_changed: ({ t, pricing }) => this.#beginPeriod(t, { pricing, reason: '' }),
+    budget_set: event => this.#budgetSet(event),
     baseline_measured: event => this.#baselineMeasured(event),
     tracking_paused: () => this.#track(false),
     tracking_resumed: () => this.#track(true),
@@ -378,7 +381,8 @@ export class Fold {
     this.#header = event;
     this.#counters = new Map(event.counters.map(info => [info.name, info]));
     this.#wall = { t: event.t, wallS: event.wall_s };
-    this.#periods.push({ since_s: 0, intensity: event.intensity, pricing: event.pricing });
+    const { intensity, pricing } = event;
+    this.#periods.push({ since_s: 0, intensity, pricing, reason: '' });
     this.#unread().forEach(counter => this.#neverWhole.add(counter));
     this.#readCounters();
   }
@@ -484,6 +488,10 @@ export class Fold {
   #beginPeriod(t: number, change: Partial<Period>): void {
     this.#periods.push({ ...this.#periods.at(-1)!, ...change, since_s: t });
     this.#periodStarts.push(new Map(this.#last));
+  }
+
+  #budgetSet({ t, budget_uj, stop }: Vocabulary.BudgetSet): void {
+    this.#budget = budget_uj === null ? null : { budget_uj, stop, set_s: t };
   }
 
   #baselineMeasured(event: Vocabulary.BaselineMeasured): void {
@@ -654,7 +662,8 @@ export class Fold {
       bad_lines: this.#badLines,
       unknown_events: this.#unknownEvents,
       samples_dropped: this.#dropped,
-      problems: this.#problems
+      problems: this.#problems,
+      budget: this.#budget
     };
   }
 
@@ -690,7 +699,8 @@ export class Fold {
       thread: window.began.thread,
       parent: window.began.parent,
       started_s: window.began.t,
-      so_far: this.#soFar(window)
+      so_far: this.#soFar(window),
+      suggested_stage: window.began.suggested_stage
     }));
   }
 

@@ -41,6 +41,7 @@ export interface OpenCell {
   parent: number | null;
   started_s: number;
   so_far: Energy;
+  suggested_stage: string | null;
 }
 
 export interface Cell {
@@ -62,6 +63,7 @@ export interface Cell {
   devices_busy: string[];
   devices_shared: string[];
   device_shares: Record<string, number>;
+  suggested_stage: string | null;
 }
 
 export interface Span {
@@ -124,6 +126,16 @@ export interface Period {
   since_s: number;
   intensity: Intensity | null;
   pricing: Pricing;
+  /** Why the intensity changed; empty where it did not, or nobody said. */
+  reason: string;
+}
+
+/** What the session may use. */
+export interface Budget {
+  budget_uj: number;
+  /** The cell that runs when it is used up is interrupted. */
+  stop: boolean;
+  set_s: number;
 }
 
 export interface Entry {
@@ -199,4 +211,5 @@ export interface Session {
   unknown_events: number;
   samples_dropped: number;
   problems: readonly string[];
+  budget: Budget | null;
 }

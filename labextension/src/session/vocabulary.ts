@@ -17,6 +17,7 @@ export type AnyEvent =
   | PowerSampled
   | IntensityChanged
   | PricingChanged
+  | BudgetSet
   | BaselineMeasured
   | TrackingPaused
   | TrackingResumed
@@ -138,6 +139,7 @@ export interface CellStarted {
   parent: number | null;
   source: string | null;
   source_hash: string;
+  suggested_stage: string | null;
   t: number;
   tags: Tags;
   thread: string;
@@ -347,6 +349,22 @@ export interface Pricing1 {
   pue: number;
 }
 /**
+ * The user says what the session may use.
+ */
+export interface BudgetSet {
+  budget_uj: number | null;
+  error_uj: {
+    [k: string]: [number, number];
+  };
+  kind: 'budget_set';
+  n: number | null;
+  stop: boolean;
+  t: number;
+  uj: {
+    [k: string]: number;
+  };
+}
+/**
  * The power of the idle machine, measured on request.
  */
 export interface BaselineMeasured {
@@ -510,6 +528,7 @@ const EVENT: Fields = { t: ['number'], n: ['integer?', null] };
 /** The fields of each kind of event. */
 export const EVENTS: Record<string, Fields> = {
   baseline_measured: { ...STAMP, duration_s: ['number'], power_w: ['{number}', {}] },
+  budget_set: { ...STAMP, budget_uj: ['microjoules?', null], stop: ['boolean', false] },
   cell_finished: {
     ...STAMP,
     device_shares: ['{number}', {}],
@@ -531,6 +550,7 @@ export const EVENTS: Record<string, Fields> = {
     parent: ['integer?', null],
     source: ['string?', null],
     source_hash: ['string', ''],
+    suggested_stage: ['string?', null],
     tags: ['Tags', {}],
     thread: ['string', 'main']
   },

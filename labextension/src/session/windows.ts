@@ -171,7 +171,8 @@ export function finishedCell(began: CellStarted, end: CellEnd, energy: Energy): 
     devices: end.devices ?? [],
     devices_busy: end.devices_busy ?? [],
     devices_shared: end.devices_shared ?? [],
-    device_shares: end.device_shares ?? {}
+    device_shares: end.device_shares ?? {},
+    suggested_stage: began.suggested_stage
   };
 }
 

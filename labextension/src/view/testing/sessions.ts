@@ -44,6 +44,7 @@ export function cell(number: number, more: Partial<Cell> = {}): Cell {
     devices_busy: [],
     devices_shared: [],
     device_shares: {},
+    suggested_stage: null,
     ...more
   };
 }
@@ -56,7 +57,8 @@ export function openCell(number: number, total_uj: number, more: Partial<Cell> =
     tags,
     thread,
     parent,
-    started_s
+    started_s,
+    suggested_stage
   } = cell(number, more);
   const so_far = energy(total_uj);
   return {
@@ -68,6 +70,7 @@ export function openCell(number: number, total_uj: number, more: Partial<Cell> =
     thread,
     parent,
     started_s,
+    suggested_stage,
     so_far
   };
 }
