@@ -10,7 +10,10 @@ rounds to ``1 kJ``, not to ``1000 J``.
 from __future__ import annotations
 
 import math
+import re
 from typing import NamedTuple
+
+from jupyter_green.errors import SettingError
 
 UJ_PER_J = 1_000_000
 J_PER_WH = 3_600
@@ -37,6 +40,16 @@ _ENERGY = (
     _Unit("MWh", J_PER_KWH * 1e3, 1000),
     _Unit("GWh", J_PER_KWH * 1e6, math.inf),
 )
+_IN_WH = tuple(unit for unit in _ENERGY if unit.symbol.endswith("Wh"))
+# MJ is a megajoule and mJ a millijoule: of these two the user would not see which was taken.
+_SIZES = {
+    "j": 1.0,
+    "kj": 1e3,
+    "wh": float(J_PER_WH),
+    "kwh": float(J_PER_KWH),
+    "joule": 1.0,
+    "joules": 1.0,
+}
 _POWER = (_Unit("mW", 1e-3, 100), _Unit("W", 1.0, 10_000), _Unit("kW", 1e3, math.inf))
 _CO2 = (
     _Unit("µg", 1e-6, 100),
@@ -143,6 +156,33 @@ def format_energy_with_bound(energy_uj: float, bound_uj: float) -> str:
     while "." in texts[0] and all(text.endswith("0") for text in texts):
         texts = [text[:-1].removesuffix(".") for text in texts]
     return f"{texts[0]} ± {texts[1]} {unit.symbol}"
+
+
+def format_budget(energy_uj: float) -> str:
+    """As people who set limits write it: ``12 J``, ``50 Wh``, ``1.2 kWh``."""
+    joules = uj_to_j(energy_uj)
+    return _format(joules, _IN_WH if joules >= J_PER_WH else _ENERGY)
+
+
+def parse_energy(text: str) -> int:
+    """``50 Wh``, ``1.5kWh``, ``300 J``: whole microjoules.
+
+    Raises:
+        SettingError: it is no energy with its unit.
+    """
+    match = re.fullmatch(
+        r"\s*([0-9]*\.?[0-9]+(?:e[+-]?[0-9]+)?)\s*([a-zµ]+)\s*", text, re.IGNORECASE
+    )
+    size = _SIZES.get(match[2].lower()) if match else None
+    if match is None or size is None:
+        raise SettingError(
+            f"{text.strip()!r:.60} is no energy: give a number and its unit, as 300 J, 50 Wh or "
+            "1.5 kWh"
+        )
+    joules = float(match[1]) * size
+    if not joules < 1e9 * J_PER_KWH:
+        raise SettingError(f"{text.strip()!r:.60} is more energy than can be counted here")
+    return round(joules * UJ_PER_J)
 
 
 def format_kwh(energy_uj: float) -> str:

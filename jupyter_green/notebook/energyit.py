@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from jupyter_green.errors import JupyterGreenError
-from jupyter_green.notebook import display, gpu_sync
+from jupyter_green.notebook import display
 from jupyter_green.notebook.options import HELP
+from jupyter_green.recorder import gpu_sync
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.studies.repeat import RUNS, repeat
 

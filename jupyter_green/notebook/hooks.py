@@ -16,9 +16,10 @@ from typing import TYPE_CHECKING, Any
 from IPython.core.error import UsageError
 
 from jupyter_green.events import Tags
-from jupyter_green.notebook import display, gpu_sync
+from jupyter_green.notebook import display
 from jupyter_green.notebook.options import Options
 from jupyter_green.notebook.transformer import EnergyLine, energy_options
+from jupyter_green.recorder import gpu_sync
 from jupyter_green.recorder.tracker import CellRun, Tracker
 
 if TYPE_CHECKING:

@@ -14,10 +14,12 @@ from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.carbon.timezone import guess
 from jupyter_green.configurable import load_settings
 from jupyter_green.errors import JupyterGreenError, ReportError, SettingError, UnknownPlace
-from jupyter_green.notebook import display, energyit, gpu_sync
+from jupyter_green.notebook import budget, display, energyit
 from jupyter_green.notebook.hooks import Hooks
 from jupyter_green.notebook.options import USAGE, Options, parse
 from jupyter_green.notebook.place import set_place
+from jupyter_green.recorder import gpu_sync
+from jupyter_green.recorder.budget import Keeper
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.report.summary import Result
 from jupyter_green.sessions.model import Energy, Session
@@ -29,6 +31,7 @@ GREEN_USAGE = """\
 %green on | off        track cells, or pause tracking
 %green place [CC]      show or set the place whose electricity this machine uses (FR, DEU ...)
 %green place --unset   forget the place
+%green budget [50 Wh]  show what the session may use, or set it; --stop interrupts the cell, off
 %green baseline [S]    measure the idle machine for S seconds (10), for figures net of idle
 %green report [PATH]   write the session into a file; its ending says the form (.md, .csv ...)
 %green doctor          what is measured on this machine, what is not, and what opens it
@@ -44,6 +47,7 @@ class GreenMagics(Magics):
         self._shell = shell
         self._tracker = tracker
         self._hooks = hooks
+        self._keeper = Keeper(tracker, budget.warn)
 
     @line_cell_magic
     def energy(self, line: str, cell: str | None = None) -> Any:
@@ -158,6 +162,10 @@ class GreenMagics(Magics):
             %green on | off        track cells, or pause tracking
             %green place [CC]      show or set the place whose electricity this machine uses
             %green place --unset   forget the place
+            %green budget          how much of the budget is used
+            %green budget 50 Wh    be warned when the session has used so much (J, kJ, Wh, kWh);
+                                   with --stop the cell that runs then is interrupted
+            %green budget off      drop the budget
             %green baseline [S]    measure the idle machine for S seconds (10)
             %green report [PATH]   write the session into a file; its ending says the form
             %green doctor          what is measured on this machine, what is not, and what opens it
@@ -174,16 +182,12 @@ class GreenMagics(Magics):
             case ["off"]:
                 self._tracker.pause()
                 print("Tracking is paused; `%green on` goes on.")
-            case ["place"]:
-                self._show_place()
-            case ["place", "--unset"]:
-                self._set_place(None)
             case ["place", *words]:
-                self._set_place(" ".join(words))
-            case ["baseline"]:
-                self._measure_baseline(str(DEFAULT_S))
-            case ["baseline", seconds]:
-                self._measure_baseline(seconds)
+                self._place(words)
+            case ["budget", *words]:
+                self._budget(words)
+            case ["baseline", *words] if len(words) < 2:
+                self._measure_baseline(words[0] if words else str(DEFAULT_S))
             case ["report", *_]:
                 self._write_report(line.strip().removeprefix("report").strip())
             case ["doctor"]:
@@ -211,6 +215,23 @@ class GreenMagics(Magics):
                 print(guessed.hint("%green place"))
             return
         print(f"{_told(intensity)}\n{ATTRIBUTION}")
+
+    def _place(self, words: list[str]) -> None:
+        if not words:
+            self._show_place()
+        else:
+            self._set_place(None if words == ["--unset"] else " ".join(words))
+
+    def _budget(self, words: list[str]) -> None:
+        try:
+            if words:
+                print(budget.set_budget(self._keeper, words))
+            else:
+                print(budget.told(self._tracker.session()))
+        except SettingError as error:
+            raise UsageError(f"{error}\n{GREEN_USAGE}") from None
+        except JupyterGreenError as error:
+            print(error)
 
     def _measure_baseline(self, seconds: str) -> None:
         try:

@@ -24,6 +24,7 @@ from jupyter_green.clock import Clock
 from jupyter_green.events import AnyEvent
 from jupyter_green.recorder import wire
 from jupyter_green.recorder.inline import Inline
+from jupyter_green.recorder.levels import Levels
 from jupyter_green.sources.counter import Detection
 
 _write = os.write  # users and their libraries replace functions, too
@@ -60,6 +61,8 @@ class Client:
         """What went wrong with the recorder, in one sentence; empty while all is well."""
         self.told: Callable[[wire.Told], None] | None = None
         """Takes what the recorder tells those who watch; called from a thread of its own."""
+        self.levels = Levels(self._gauge)
+        """How much the session has used so far, for those who ask."""
         self._watch = wire.Watch(on=False)
         self._hello = hello
         self._detection = detection
@@ -129,6 +132,15 @@ class Client:
                 self._inline.watch(watch, self._lock)
             else:
                 self._send(wire.encode(watch))
+
+    def _gauge(self, message: wire.Gauge) -> None:
+        with self._lock:
+            if self._closed:
+                return
+            if self._inline is not None:
+                self._inline.gauge(message, self._lock)
+            else:
+                self._send(wire.encode(message))
 
     def _watch_anew(self) -> wire.Watch:
         """To one who takes over, everybody is new."""
@@ -261,6 +273,9 @@ class Client:
                 self._send(wire.encode(wire.CatchUp(request)))
             if self._watch.on:
                 self._send(wire.encode(self._watch_anew()))
+            wanted = self.levels.wanted()
+            if wanted.on or wanted.limits_uj:
+                self._send(wire.encode(wanted))
         threading.Thread(
             target=self._listen, args=(process,), name="jupyter_green", daemon=True
         ).start()
@@ -311,6 +326,8 @@ class Client:
                     if message.request in self._pending:
                         self._answers[message.request] = message
                         self._answered.notify_all()
+            case wire.Level():
+                self._take_level(message)
             case wire.Failed():
                 self.problem = f"the recorder failed: {message.reason.splitlines()[-1]}"
 
@@ -333,6 +350,12 @@ class Client:
                 self.told(told)
         except Exception as error:
             self.problem = f"panels could not be told: {type(error).__name__}: {error}"
+
+    def _take_level(self, level: wire.Level) -> None:
+        try:
+            self.levels.take(level)
+        except Exception as error:
+            self.problem = f"a limit could not be kept: {type(error).__name__}: {error}"
 
     def _acknowledged(self, n: int) -> None:
         with self._lock:
@@ -362,7 +385,12 @@ class Client:
             # Asking the kernel's own process to read everything costs it a little time.
             self._ready = False
             self._inline = Inline(
-                self._hello, self._detection, self._clock, self.problem, self._tell
+                self._hello,
+                self._detection,
+                self._clock,
+                self.problem,
+                self._tell,
+                self._take_level,
             )
             for _, line in self._ring:
                 mark = wire.decode_for_recorder(line)
@@ -371,6 +399,7 @@ class Client:
             self._ring.clear()
             if self._watch.on:
                 self._inline.watch(self._watch_anew(), self._lock)
+            self._inline.gauge(self.levels.wanted(), self._lock)
 
     # --- the end ---
 

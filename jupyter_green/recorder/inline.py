@@ -17,6 +17,7 @@ from jupyter_green.clock import Clock
 from jupyter_green.events import Event
 from jupyter_green.recorder import wire
 from jupyter_green.recorder.feed import Feed
+from jupyter_green.recorder.gauge import Gauge
 from jupyter_green.recorder.journal import Journal
 from jupyter_green.recorder.sampling import Sampler
 from jupyter_green.sessions.fold import Fold
@@ -36,27 +37,42 @@ class Inline:
         clock: Clock,
         problem: str,
         tell: Callable[[wire.Told], None],
+        level: Callable[[wire.Level], None],
     ) -> None:
         self._journal = Journal(Path(hello.journal), lambda n: None)
         self._feed = Feed(
             Path(hello.journal), tell, lambda: self._journal.settle(SETTLE_S), time.monotonic
         )
         self._telling: threading.Thread | None = None
+        self._gauge = Gauge(level)
         self._sampler = Sampler(detection, clock, hello.start_ns, hello.settings, self._emit)
+        self._sampler.gauge = self._gauge
         with contextlib.suppress(OSError):
             fold = Fold()
             fold.feed_lines(Path(hello.journal).read_bytes())
             self._sampler.resume(fold, problem)
+            self._gauge.resume(fold)
 
     def _emit(self, event: Event) -> None:
         self._journal.append(event)
         self._feed.take(event)
+        self._gauge.follow(event)
 
     def watch(self, watch: wire.Watch, lock: AbstractContextManager[object]) -> None:
         """Somebody begins or ceases to look; ``lock`` guards the marks."""
         self._sampler.complete()
         self._feed.watch(watch)
-        if watch.on and (self._telling is None or not self._telling.is_alive()):
+        if watch.on:
+            self._begin_telling(lock)
+
+    def gauge(self, message: wire.Gauge, lock: AbstractContextManager[object]) -> None:
+        """Somebody asks how much was used, or does not any more."""
+        self._gauge.ask(message)
+        if self._gauge.wanted:
+            self._begin_telling(lock)
+
+    def _begin_telling(self, lock: AbstractContextManager[object]) -> None:
+        if self._telling is None or not self._telling.is_alive():
             self._telling = threading.Thread(
                 target=self._tell_on, args=(lock,), name="jupyter_green feed", daemon=True
             )
@@ -68,7 +84,8 @@ class Inline:
         while awake:
             time.sleep(TELL_EVERY_S)
             with lock:
-                awake = self._feed.awake and not self._sampler.ended
+                wanted = self._feed.awake or self._gauge.wanted
+                awake = wanted and not self._sampler.ended
                 self._sampler.watched = awake
                 self._sampler.on_time()
                 self._feed.on_time(self._sampler.running)

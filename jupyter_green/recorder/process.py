@@ -31,6 +31,7 @@ from jupyter_green.processes import is_alive
 from jupyter_green.recorder import watching, wire
 from jupyter_green.recorder.attribution import CpuMeter, ProcessTree
 from jupyter_green.recorder.feed import Feed
+from jupyter_green.recorder.gauge import Gauge
 from jupyter_green.recorder.intensity import follow
 from jupyter_green.recorder.journal import Journal
 from jupyter_green.recorder.presence import Presence
@@ -123,6 +124,7 @@ class Recorder:
         self._feed = Feed(
             Path(hello.journal), self._tell, lambda: self._journal.settle(SETTLE_S), time.monotonic
         )
+        self._gauge = Gauge(replies.send)
         self._intensity = follow(hello.settings, inbox.put)
         detection = detect(hello.settings, devices=True)
         self._watches = self._watch(detection.devices, hello, clock)
@@ -135,6 +137,7 @@ class Recorder:
             CpuMeter(hello.kernel_pid, hello.settings.procfs_root),
             self._watches,
         )
+        self._sampler.gauge = self._gauge
         if hello.restart:
             self._resume(Path(hello.journal), hello.restart)
         for watch in self._watches:
@@ -158,11 +161,13 @@ class Recorder:
         with contextlib.suppress(OSError):  # the recorder before may have written nothing
             fold.feed_lines(journal.read_bytes())
         self._sampler.resume(fold, reason)
+        self._gauge.resume(fold)
         self._acknowledge(fold.marks)
 
     def _emit(self, event: Event) -> None:
         self._journal.append(event)
         self._feed.take(event)
+        self._gauge.follow(event)
 
     def _tell(self, told: wire.Told) -> None:
         self._teller.send(msgspec.structs.replace(told, problem=self._journal.problem))
@@ -239,6 +244,8 @@ class Recorder:
                 watch.show(message.devices)
         elif isinstance(message, wire.Watch):
             self._feed.watch(message)
+        elif isinstance(message, wire.Gauge):
+            self._gauge.ask(message)
 
     def _answer_questions(self) -> None:
         """Answer those whose marks are all complete, or complete enough for who asks."""

@@ -38,6 +38,7 @@ from jupyter_green.events import (
 from jupyter_green.recorder.attribution import CpuTimes
 from jupyter_green.recorder.completing import BEGINNINGS, BOUNDARIES, Completer, Unfinished
 from jupyter_green.recorder.device import DeviceTrack
+from jupyter_green.recorder.gauge import Gauge
 from jupyter_green.recorder.unwrap import NS_PER_S, Loss, Return, Track
 from jupyter_green.recorder.watching import Message, Noted
 from jupyter_green.recorder.wire import Mark
@@ -92,6 +93,8 @@ class Sampler:
         """... and that has been completed."""
         self.watched = False
         """Somebody looks at the stream, and power samples are written for them."""
+        self.gauge: Gauge | None = None
+        """Is handed every reading, while it wants them."""
         self._detection = detection
         self._clock = clock
         self._start_ns = start_ns
@@ -124,6 +127,8 @@ class Sampler:
         self._suspended_s = self._first_suspended_s = clock.suspended_s()
         now_ns = clock.now_ns()
         self._next_sample_ns = now_ns
+        self._limit_ns = 2**63
+        """When a limit is foretold to be reached."""
         self._written_sample_ns = self._anchored_ns = now_ns
         self._cpu_at_sample: CpuTimes | None = None
         self._cpu_read_ns = 0
@@ -306,7 +311,7 @@ class Sampler:
         interval_s = (
             self._settings.busy_interval_s if self.running else self._settings.idle_interval_s
         )
-        self._next_sample_ns = now_ns + round(interval_s * NS_PER_S)
+        self._next_sample_ns = min(now_ns + round(interval_s * NS_PER_S), self._limit_ns)
         return True
 
     def _is_due(self, now_ns: int) -> bool:
@@ -448,7 +453,19 @@ class Sampler:
                 if value is not None:
                     uj[info.name] = value
         self._report_changes()
+        self._tell_level(now_ns, uj)
         return uj
+
+    def _tell_level(self, now_ns: int, uj: dict[str, int]) -> None:
+        if self.gauge is None or not self.gauge.wanted:
+            return
+        devices = {
+            name: round(placed.uj)
+            for name, track in self._devices.items()
+            if (placed := track.fork().place(now_ns)) is not None
+        }
+        due_ns = self.gauge.take(now_ns, self._t(now_ns), {**uj, **devices})
+        self._limit_ns = 2**63 if due_ns is None else due_ns
 
     def _write_sample(self, now_ns: int, uj: dict[str, int]) -> None:
         every_s = RUNNING_SAMPLE_S if self.running or self.watched else IDLE_SAMPLE_S

@@ -47,6 +47,7 @@ from jupyter_green.processes import boot_id, host_name, own_identity
 from jupyter_green.recorder import workers
 from jupyter_green.recorder.client import Client
 from jupyter_green.recorder.host import describe_machine
+from jupyter_green.recorder.levels import Limit
 from jupyter_green.recorder.names import (
     digest,
     first_line,
@@ -58,7 +59,7 @@ from jupyter_green.recorder.names import (
     writable,
     writable_tags,
 )
-from jupyter_green.recorder.wire import Hello, Told, Watch
+from jupyter_green.recorder.wire import Hello, Level, Told, Watch
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.library import journal_path
 from jupyter_green.sessions.model import Session
@@ -127,14 +128,14 @@ class Tracker:
     def _begin(self, front_end: str, title: str | None) -> None:
         """Start the recorder, and tell it what is measured."""
         settings = self.settings
-        start_ns = self._clock.now_ns()
+        self._start_ns = self._clock.now_ns()
         pid, started = own_identity()
         detection = detect(settings)
         hello = Hello(
             settings,
             str(self.journal),
             self.id,
-            start_ns,
+            self._start_ns,
             pid,
             started,
             title and writable(title),
@@ -458,6 +459,42 @@ class Tracker:
         a thread of its own."""
         if not self.disowned:
             self._client.told = told
+
+    # --- how much was used so far ---
+
+    @property
+    def t_s(self) -> float:
+        """Seconds since the session's start, on the clock of its stamps."""
+        return (self._clock.now_ns() - self._start_ns) / 1e9
+
+    def gauge(self, on: bool) -> None:
+        """One more wants to know how much was used so far, or one less."""
+        if not self.disowned:
+            self._client.levels.ask(on)
+
+    def level(self) -> Level | None:
+        """How much the session has used, at most a second ago while somebody asks for it.
+
+        Costs nothing and waits for nothing. None: nobody has told yet.
+        """
+        return None if self.disowned else self._client.levels.latest
+
+    def uj_at(self, t_s: float) -> float | None:
+        """Counted microjoules at a moment of the last two minutes, while somebody asks."""
+        return None if self.disowned else self._client.levels.uj_at(t_s)
+
+    def limit(self, uj: int, reached: Callable[[Level], None]) -> Limit:
+        """Have ``reached`` called, once and from a thread of ours, when the session has used so
+        much: within a few milliseconds, where the counters let that be known."""
+        limit = Limit(uj, reached)
+        if not self.disowned:
+            self._client.levels.add(limit)
+        return limit
+
+    def forget(self, limit: Limit) -> None:
+        """Nothing is done at this limit any more."""
+        if not self.disowned:
+            self._client.levels.drop(limit)
 
     def wrong(self, disk: str = "") -> tuple[str, ...]:
         """What is wrong at present and in no event, in sentences; ``disk`` among it."""

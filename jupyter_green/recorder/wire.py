@@ -77,6 +77,15 @@ class Watch(Struct, frozen=True, kw_only=True, tag="watch"):
     """Nobody can ask while a cell runs: send snapshots unasked."""
 
 
+class Gauge(Struct, frozen=True, tag="gauge"):
+    """What somebody wants to know of the energy so far; see :class:`Level`."""
+
+    on: bool
+    """Levels a few times a second."""
+    limits_uj: list[int] = []
+    """A level at once when the session has used so much."""
+
+
 class Ready(Struct, frozen=True, tag="ready"):
     """The recorder samples from now on."""
 
@@ -118,14 +127,32 @@ class Told(Struct, frozen=True, kw_only=True, tag="told"):
     """Why the disk does not take the journal at present."""
 
 
+class Level(Struct, frozen=True, kw_only=True, tag="level", gc=False):
+    """How much the session has used so far."""
+
+    t: float
+    """When that was, in seconds since the session's start."""
+    uj: int
+    """Counted microjoules since the session's start, of the counters that can be read."""
+    power_w: float | None = None
+    """Over the last reading or so."""
+    missing: list[str] = []
+    """Counted counters that cannot be read now: the energy is this or more."""
+    modelled: bool = False
+    """A part of it is modelled."""
+    g_per_kwh: float | None = None
+    """Carbon intensity in force now, without the PUE; None: no place is set."""
+    pue: float = 1.0
+
+
 class Failed(Struct, frozen=True, tag="failed"):
     """The recorder ends because of an error of its own."""
 
     reason: str
 
 
-ToRecorder = Hello | Mark | CatchUp | Visible | Watch
-ToKernel = Ready | Ack | CaughtUp | Told | Failed
+ToRecorder = Hello | Mark | CatchUp | Visible | Watch | Gauge
+ToKernel = Ready | Ack | CaughtUp | Told | Level | Failed
 
 _encoder = msgspec.json.Encoder()
 _to_recorder = msgspec.json.Decoder(ToRecorder)

@@ -19,7 +19,7 @@ from tests.simulators.gpu_packages import GpuPackages
 ROOT = Path(__file__).parents[2]
 BEGIN = """
 import json, sys, types
-from jupyter_green.notebook.gpu_sync import busy_devices, synchronize
+from jupyter_green.recorder.gpu_sync import busy_devices, synchronize
 problems = []
 def attempt():
     try:
