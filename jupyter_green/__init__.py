@@ -23,6 +23,7 @@ __all__ = [
     "measure",
     "save_report",
     "session",
+    "track",
     "unload_ipython_extension",
 ]
 
@@ -31,6 +32,7 @@ if TYPE_CHECKING:
 
     from jupyter_green.api import log, measure, save_report, session
     from jupyter_green.notebook.widget import EnergyPanel
+    from jupyter_green.studies.track import track
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
@@ -62,4 +64,8 @@ def __getattr__(name: str) -> Any:
         from jupyter_green import api  # noqa: PLC0415
 
         return getattr(api, name)
+    if name == "track":
+        from jupyter_green.studies.track import track  # noqa: PLC0415
+
+        return track
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

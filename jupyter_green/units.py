@@ -161,7 +161,7 @@ def format_energy_with_bound(energy_uj: float, bound_uj: float) -> str:
 def format_budget(energy_uj: float) -> str:
     """As people who set limits write it: ``12 J``, ``50 Wh``, ``1.2 kWh``."""
     joules = uj_to_j(energy_uj)
-    return _format(joules, _IN_WH if joules >= J_PER_WH else _ENERGY)
+    return _format(joules, _IN_WH if joules >= J_PER_WH else _ENERGY) if energy_uj else "0 J"
 
 
 def parse_energy(text: str) -> int:

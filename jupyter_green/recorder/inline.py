@@ -68,6 +68,7 @@ class Inline:
     def gauge(self, message: wire.Gauge, lock: AbstractContextManager[object]) -> None:
         """Somebody asks how much was used, or does not any more."""
         self._gauge.ask(message)
+        self._sampler.look()
         if self._gauge.wanted:
             self._begin_telling(lock)
 

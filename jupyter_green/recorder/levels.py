@@ -9,6 +9,8 @@ from dataclasses import dataclass
 
 from jupyter_green.recorder import wire
 
+AT_ONCE_S = 0.05
+"""Whoever begins to ask is told within so long."""
 KEPT = 512
 """Levels that are remembered; at four a second these are two minutes."""
 
@@ -52,9 +54,12 @@ class Levels:
             t: seconds since the session's start.
 
         Returns:
-            None where no level has been told on both sides of it.
+            None where no level has been told on both sides of it. The first one stands for the
+            moment at which it was asked for.
         """
         told = list(self._told)
+        if told and told[0].t - AT_ONCE_S <= t < told[0].t:
+            return told[0].uj
         for earlier, later in zip(reversed(told[:-1]), reversed(told[1:]), strict=True):
             if earlier.t <= t <= later.t:
                 share = (t - earlier.t) / (later.t - earlier.t) if later.t > earlier.t else 1.0

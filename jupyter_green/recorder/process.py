@@ -246,6 +246,7 @@ class Recorder:
             self._feed.watch(message)
         elif isinstance(message, wire.Gauge):
             self._gauge.ask(message)
+            self._sampler.look()
 
     def _answer_questions(self) -> None:
         """Answer those whose marks are all complete, or complete enough for who asks."""

@@ -314,6 +314,12 @@ class Sampler:
         self._next_sample_ns = min(now_ns + round(interval_s * NS_PER_S), self._limit_ns)
         return True
 
+    def look(self) -> None:
+        """Read everything now: somebody wants to know how much was used."""
+        if not self._closing:
+            self._notice_suspend()
+            self._sample(self._clock.now_ns())
+
     def _is_due(self, now_ns: int) -> bool:
         """The oldest stamp lacks readings, and it is time to take them."""
         if not self._unfinished or not self._completer.awaits_readings(self._unfinished[0]):

@@ -74,6 +74,10 @@ STARTING_S = 5.0
 """The first answer may have to wait for the recorder's start on a busy machine."""
 
 
+Heard = Callable[[str, float, float], None]
+"""Takes a logged metric: its name, its value, and when in seconds since the session's start."""
+
+
 @dataclass
 class CellRun:
     """A cell that runs now."""
@@ -114,6 +118,8 @@ class Tracker:
         self._cell_count = 0
         self._span_count = 0
         self._local = threading.local()
+        self._listeners: list[Heard] = []
+        self._at_end: list[tuple[int, Callable[[str], None]]] = []
         self._fold = Fold()
         self._offset = 0
         self._answered = False
@@ -236,6 +242,7 @@ class Tracker:
             error: class name of the exception.
             devices_busy: devices that are still at work for it.
         """
+        self._end_what_is_left(run.number, status)
         self._mark(
             CellFinished(
                 t=0.0,
@@ -248,6 +255,25 @@ class Tracker:
         with self._lock:
             if run in self._cells:
                 self._cells.remove(run)
+
+    def when_cell_ends(self, done: Callable[[str], None]) -> None:
+        """Have ``done`` called with the status of the cell that runs now, before its end is marked.
+
+        What an error has left behind in it is kept alive by its traceback, and would never end.
+        Outside cells nothing is called.
+        """
+        number = self.current_cell
+        if number is not None:
+            self._at_end.append((number, done))
+
+    def _end_what_is_left(self, number: int, status: str) -> None:
+        ending = [done for owner, done in self._at_end if owner == number]
+        self._at_end = [one for one in self._at_end if one[0] != number]
+        for done in ending:
+            try:
+                done(status)
+            except Exception as error:
+                self.problems.append(f"a loop was not ended: {type(error).__name__}: {error}")
 
     def _innermost(self, thread: str) -> int | None:
         """The run inside which a new one on this thread is nested."""
@@ -323,6 +349,19 @@ class Tracker:
                 cell=self.current_cell,
             )
         )
+        if self._listeners:
+            t_s = self.t_s
+            for heard in tuple(self._listeners):
+                heard(name, value, t_s)
+
+    def listen(self, heard: Heard) -> None:
+        """Pass on every metric that is logged from now on; ``heard`` must be quick."""
+        self._listeners.append(heard)
+
+    def listen_no_more(self, heard: Heard) -> None:
+        """The opposite of :meth:`listen`."""
+        if heard in self._listeners:
+            self._listeners.remove(heard)
 
     def model_described(
         self,

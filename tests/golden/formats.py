@@ -22,7 +22,14 @@ _MANTISSAS = (1, 1.5, 2.345, 9.994, 9.995, 9.9951, 9.9996, 3.6)
 _HALVES = (0.5, 1.5, 2.5, 0.125, 0.375, 0.0625, 1.125, 12.25, 12.75, 100.5, 101.5, 1023.5, 0.25)
 _EDGES = (999.4, 999.5, 999.9996, 59.94, 59.95, 59.999, 60, 119.5, 120.5, 3599.5, 3600, 86399.6)
 _NOT_FINITE = (math.inf, -math.inf, math.nan)
-_QUANTITIES = ("format_kwh", "format_power", "format_co2", "format_duration", "format_share")
+_QUANTITIES = (
+    "format_kwh",
+    "format_budget",
+    "format_power",
+    "format_co2",
+    "format_duration",
+    "format_share",
+)
 
 
 def cases() -> Iterator[list[Any]]:

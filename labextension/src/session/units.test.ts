@@ -15,6 +15,7 @@ const FUNCTIONS: Record<string, (...args: number[]) => string> = {
   format_energy_with_bound: (energyUj, boundUj) =>
     units.formatEnergyWithBound(energyUj!, boundUj!),
   format_kwh: units.formatKwh,
+  format_budget: units.formatBudget,
   format_power: units.formatPower,
   format_co2: units.formatCo2,
   format_duration: units.formatDuration,

@@ -27,6 +27,7 @@ const ENERGY: readonly Unit[] = [
   ['MWh', J_PER_KWH * 1e3, 1000],
   ['GWh', J_PER_KWH * 1e6, Infinity]
 ];
+const IN_WH = ENERGY.filter(([symbol]) => symbol.endsWith('Wh'));
 const POWER: readonly Unit[] = [
   ['mW', 1e-3, 100],
   ['W', 1, 10_000],
@@ -213,6 +214,12 @@ function besideEachOther(value: number, bound: number, decimals: number): string
 /** Microjoules as kilowatt-hours, for totals that are compared with bills: `0.0134 kWh`. */
 export function formatKwh(energyUj: number): string {
   return `${formatNumber(ujToKwh(energyUj))} kWh`;
+}
+
+/** Microjoules as people who set limits write them: `12 J`, `50 Wh`, `1.2 kWh`. */
+export function formatBudget(energyUj: number): string {
+  const joules = ujToJ(energyUj);
+  return energyUj === 0 ? '0 J' : format(joules, joules >= J_PER_WH ? IN_WH : ENERGY);
 }
 
 /** Watts as text: `62 W`, `3.41 W`, `12 mW`, `10.2 kW`. */

@@ -1,0 +1,134 @@
+"""The steps of a loop and their energies, while it runs.
+
+How much was used is told a few times a second, so the energy up to a boundary is known a moment
+after it. Until then it is carried on from the newest level, at the power that was told with it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+from jupyter_green.insight.frontier import Point
+from jupyter_green.recorder.tracker import Tracker
+
+MOST_BOUNDARIES = 1024
+"""Of a loop with more steps, some steps together count as one."""
+
+
+@dataclass
+class _Mark:
+    """A moment, and the counted microjoules of the session up to it."""
+
+    t_s: float
+    uj: float | None = None
+    final: bool = False
+
+
+@dataclass
+class _Value:
+    at: _Mark
+    value: float
+
+
+class Steps:
+    """What the steps of one loop have taken so far.
+
+    Args:
+        tracker: its gauge must have been asked.
+    """
+
+    def __init__(self, tracker: Tracker) -> None:
+        self._tracker = tracker
+        self._begin = _Mark(tracker.t_s)
+        self._ends: list[_Mark] = []
+        self._values: list[_Value] = []
+        self.done = 0
+        """Steps that are over."""
+        self.each = 1
+        """Steps that count as one."""
+
+    def step_ended(self) -> None:
+        """Another step is over."""
+        self.done += 1
+        if self.done % self.each == 0:
+            self._ends.append(_Mark(self._tracker.t_s))
+            if len(self._ends) > MOST_BOUNDARIES:
+                self._ends = self._ends[1::2]
+                self.each *= 2
+
+    def value_logged(self, value: float, t_s: float) -> None:
+        """The metric was logged."""
+        if len(self._values) > MOST_BOUNDARIES:
+            del self._values[1::2]
+        self._values.append(_Value(_Mark(t_s), value))
+
+    # --- what is known of them ---
+
+    @property
+    def used_uj(self) -> float | None:
+        """Microjoules from the loop's beginning until now; None: not known yet."""
+        begin_uj, now_uj = self._at(self._begin), self._now_uj()
+        return None if begin_uj is None or now_uj is None else max(0.0, now_uj - begin_uj)
+
+    @property
+    def energies_j(self) -> list[float | None]:
+        """Joules of each step (or of ``each`` of them together), in their order."""
+        found = [self._at(mark) for mark in (self._begin, *self._ends)]
+        return [
+            None if before is None or after is None else max(0.0, after - before) / 1e6
+            for before, after in pairwise(found)
+        ]
+
+    @property
+    def last_j(self) -> float | None:
+        """Joules of the last step; None: not known."""
+        if not self._ends:
+            return None
+        before = self._ends[-2] if len(self._ends) > 1 else self._begin
+        before_uj, after_uj = self._at(before), self._at(self._ends[-1])
+        if before_uj is None or after_uj is None:
+            return None
+        return max(0.0, after_uj - before_uj) / 1e6 / self.each
+
+    @property
+    def durations_s(self) -> list[float]:
+        """Seconds of the same."""
+        marks = (self._begin, *self._ends)
+        return [after.t_s - before.t_s for before, after in pairwise(marks)]
+
+    @property
+    def points(self) -> list[Point]:
+        """The values that were logged, over the energy from the loop's beginning."""
+        begin_uj = self._at(self._begin)
+        if begin_uj is None:
+            return []
+        known = [(self._at(one.at), one.value) for one in self._values]
+        return [Point(round(uj - begin_uj), value) for uj, value in known if uj is not None]
+
+    def settle(self) -> None:
+        """Take what has become known since: it is not remembered for ever."""
+        for mark in (self._begin, *self._ends[-8:], *(one.at for one in self._values[-8:])):
+            self._at(mark)
+
+    def _at(self, mark: _Mark) -> float | None:
+        if not mark.final:
+            exact = self._tracker.uj_at(mark.t_s)
+            if exact is not None:
+                mark.uj, mark.final = exact, True
+            elif mark.uj is None:
+                mark.uj = self._carried(mark.t_s)
+        return mark.uj
+
+    def _now_uj(self) -> float | None:
+        return self._carried(self._tracker.t_s)
+
+    def _carried(self, t_s: float) -> float | None:
+        """On a straight line through the newest level; None where none was told yet.
+
+        Back, too: a recorder that is still starting has missed the first steps.
+        """
+        level = self._tracker.level()
+        if level is None:
+            return None
+        return level.uj + (t_s - level.t) * (level.power_w or 0.0) * 1e6
