@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
 
@@ -76,7 +76,11 @@ def session() -> Session:
     return tracker.session()
 
 
-def save_report(path: str = "", session: Session | str | None = None, form: str = "") -> str:
+def save_report(
+    path: str = "",
+    session: Session | str | Sequence[Session | str] | None = None,
+    form: str = "",
+) -> str:
     """Write a session into a file, and return the file's absolute path.
 
     ::
@@ -90,7 +94,8 @@ def save_report(path: str = "", session: Session | str | None = None, form: str 
         path: where to; its ending says the form. Default: a name made of notebook and session, in
             the working directory.
         session: default: this process's, up to now; a recorded one by its id or the beginning of
-            it, its journal, or its notebook; or a Session, as ``session().with_pue(1.5)``.
+            it, its journal, or its notebook; or a Session, as ``session().with_pue(1.5)``. Several
+            of these make one report together.
         form: one of ``jupyter_green.report.forms.NAMES``, where the ending does not say it.
 
     Raises:
@@ -100,7 +105,11 @@ def save_report(path: str = "", session: Session | str | None = None, form: str 
     """
     from jupyter_green.report import forms  # noqa: PLC0415  (views load on use)
 
-    return forms.save(_session_of(session), path, form or None)
+    if isinstance(session, Session | str) or session is None:
+        return forms.save(_session_of(session), path, form or None)
+    from jupyter_green.report.merged import Merged  # noqa: PLC0415
+
+    return forms.save(Merged.of(map(_session_of, session)), path, form or None)
 
 
 def _session_of(given: Session | str | None) -> Session:

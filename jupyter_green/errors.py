@@ -12,6 +12,7 @@
     ├── MetricError             a logged metric is no number               (also TypeError)
     ├── RecorderError           the recorder cannot be started or reached
     ├── ReportError             a session cannot be written in the form that was asked for
+    ├── StatisticsError         figures from which nothing can be computed (also ValueError)
     ├── MissingPackage          an optional package is absent              (also ImportError)
     ├── IntensityUnavailable    a provider of carbon intensities cannot be had now
     └── UnreadableCounter       a source cannot be read now: missing, never zero
@@ -60,6 +61,10 @@ class RecorderError(JupyterGreenError):
 
 class ReportError(JupyterGreenError):
     """A session cannot be written in the form, or to the file, that was asked for."""
+
+
+class StatisticsError(JupyterGreenError, ValueError):
+    """Figures from which a statistic cannot be computed: too few of them, or not finite."""
 
 
 class MissingPackage(JupyterGreenError, ImportError):

@@ -289,11 +289,16 @@ class PowerSampled(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     devices: dict[str, DeviceState] = {}
 
 
+STANDS_IN = "stands in"
+"""How the reason ends where a live intensity could not be had."""
+
+
 class IntensityChanged(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     """From now on another carbon intensity is in force."""
 
     intensity: Intensity | None = None
     reason: str = ""
+    """What the provider published, what the user did, or why something else stands in."""
 
 
 class PricingChanged(Stamped, frozen=True, kw_only=True, omit_defaults=True):

@@ -21,7 +21,7 @@ from msgspec import Struct
 from jupyter_green.carbon import choice
 from jupyter_green.carbon.intensity import Provider, Published
 from jupyter_green.errors import IntensityUnavailable
-from jupyter_green.events import Intensity, IntensityChanged
+from jupyter_green.events import STANDS_IN, Intensity, IntensityChanged
 from jupyter_green.settings import Settings
 
 FIRST_RETRY_S = 30.0
@@ -124,7 +124,7 @@ class Live:
         self._in_force = self._stand_in
         instead = "the table's annual average" if self._stand_in is not None else "nothing"
         return IntensityChanged(
-            t=0.0, intensity=self._stand_in, reason=f"{error}; {instead} stands in"
+            t=0.0, intensity=self._stand_in, reason=f"{error}; {instead} {STANDS_IN}"
         )
 
     def _retry_s(self, error: IntensityUnavailable) -> float:

@@ -17,7 +17,7 @@ from jupyter_green.sessions.model import Cell, OpenCell, Session
 from jupyter_green.units import UJ_PER_J, format_energy, format_energy_with_bound, uj_to_j
 
 LEAST_SHARE = 0.05
-"""A smaller share of the session's energy is not worth a person's time ..."""
+"""A smaller share of what the cells took is not worth a person's time ..."""
 LEAST_UJ = 10 * UJ_PER_J
 """... nor is less than 10 J, whatever it is a share of."""
 MOST_FACTS = 4
@@ -73,11 +73,20 @@ class Finding(Struct, frozen=True, kw_only=True):
 
 
 def matters(session: Session, energy_uj: int, bound_uj: float) -> bool:
-    """Whether an energy is worth a finding: 5 % of the session, 10 J, and above its bound."""
-    total_uj = session.total.total_uj
-    if not total_uj:
-        return False
-    return energy_uj >= max(LEAST_UJ, LEAST_SHARE * total_uj, bound_uj)
+    """Whether an energy is worth a finding: 5 % of the cells' energy, 10 J, and above its bound.
+
+    Of the cells' energy, because the session's grows while nothing runs: what was found would
+    be lost while a person reads it.
+    """
+    worked_uj = cells_uj(session)
+    return worked_uj > 0 and energy_uj >= max(LEAST_UJ, LEAST_SHARE * worked_uj, bound_uj)
+
+
+def cells_uj(session: Session) -> int:
+    """Counted microjoules of all cells, those that failed, were replaced or run now included."""
+    ledger = session.ledger
+    entries = (ledger.productive, ledger.superseded, ledger.failed, ledger.running)
+    return sum(entry.total_uj for entry in entries)
 
 
 def finding(  # noqa: PLR0913  (a finding has that many parts)

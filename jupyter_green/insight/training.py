@@ -10,6 +10,7 @@ from jupyter_green.insight.findings import (
     Fact,
     Finding,
     about_cell,
+    cells_uj,
     deliberate_cells,
     finding,
     matters,
@@ -24,8 +25,8 @@ TRAINING = frozenset({"train", "training", "fit", "fitting"})
 EVALUATION = frozenset({"eval", "evaluation", "validation", "test", "testing"})
 """Stages as people tag them, folded."""
 
-MOST_OF_SESSION = 0.6
-"""A cell with that share of the session dominates it ..."""
+MOST_OF_CELLS = 0.6
+"""A cell with that share of all cells' energy dominates the session ..."""
 FEWEST_CELLS = 4
 """... if there are so many others."""
 
@@ -76,16 +77,16 @@ def evaluation(session: Session) -> Iterable[Finding]:
 
 
 def dominating_cell(session: Session) -> Iterable[Finding]:
-    """One run of a cell that took most of the session: what is saved there counts most."""
+    """One run of a cell that took most of what all took: what is saved there counts most."""
     deliberate = deliberate_cells(session)
     owners = [cell for cell in session.cells if cell.owns_time and cell.energy.total_uj]
     if len(owners) <= FEWEST_CELLS:
         return
     cell = max(owners, key=lambda cell: cell.energy.total_uj or 0)
     energy_uj, bound_uj = cell.energy.total_uj or 0, cell.energy.bound_uj
-    share = session.share(cell.energy) or 0.0
+    share = energy_uj / max(1, cells_uj(session))
     is_kept = session.ledger.category_of.get(cell.number) == "productive"
-    if not is_kept or cell.number in deliberate or share < MOST_OF_SESSION:
+    if not is_kept or cell.number in deliberate or share < MOST_OF_CELLS:
         return
     if matters(session, energy_uj, bound_uj):
         yield finding(
@@ -95,7 +96,7 @@ def dominating_cell(session: Session) -> Iterable[Finding]:
             energy_uj=energy_uj,
             bound_uj=bound_uj,
             evidence=[
-                about_cell(cell, _of_the_session(cell, share)),
+                about_cell(cell, _of_the_cells(cell, share)),
                 *_dearest_spans(session, cell),
             ],
             remedy=(
@@ -196,7 +197,7 @@ def _where(session: Session, curve: Curve) -> Iterable[Fact]:
 
 
 def _sum(rows: Iterable[Stage], names: frozenset[str]) -> Stage:
-    own = [row for row in rows if row.name in names]
+    own = [row for row in rows if row.name in names and not row.suggested]
     return Stage(
         None,
         sum(row.total_uj for row in own),
@@ -206,8 +207,9 @@ def _sum(rows: Iterable[Stage], names: frozenset[str]) -> Stage:
     )
 
 
-def _of_the_session(cell: Cell, share: float) -> str:
-    return f"{format_energy(cell.energy.total_uj or 0)}, {format_share(share)} of the session"
+def _of_the_cells(cell: Cell, share: float) -> str:
+    spent = format_energy(cell.energy.total_uj or 0)
+    return f"{spent}, {format_share(share)} of what all cells took"
 
 
 def _dearest_spans(session: Session, cell: Cell) -> Iterable[Fact]:

@@ -59,6 +59,7 @@ from jupyter_green.recorder.names import (
     writable,
     writable_tags,
 )
+from jupyter_green.recorder.suggesting import suggested_stage
 from jupyter_green.recorder.wire import Hello, Level, Told, Watch
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.library import journal_path
@@ -224,6 +225,7 @@ class Tracker:
                 tags=writable_tags(tags),
                 thread=thread,
                 parent=parent,
+                suggested_stage=None if tags.stage else suggested_stage(source),
             )
         )
         return run

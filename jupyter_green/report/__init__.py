@@ -1,4 +1,4 @@
-"""Views of a session: every one takes a Session and nothing else."""
+"""Views of a session: every one takes a Session, or several as one Merged, and nothing else."""
 
 from __future__ import annotations
 

@@ -1,23 +1,28 @@
-"""Every form in which a session can be carried away: its name, its file, and what makes it.
+"""Every form in which sessions can be carried away: its name, its file, and what makes it.
 
-A form is a module with a function that takes a Session and returns text or bytes. The modules
-are imported on use, because some need packages that are slow to load or not there at all.
+A form is a module with a function that takes a Session and returns text or bytes; some forms have
+another that takes several sessions, as one :class:`~jupyter_green.report.merged.Merged`. The
+modules are imported on use, because some need packages that are slow to load or not there at all.
 """
 
 from __future__ import annotations
 
 import os
 import re
+import time
 from importlib import import_module
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from jupyter_green.errors import ReportError
 from jupyter_green.report.inert import short
 from jupyter_green.sessions.model import Session
 
+if TYPE_CHECKING:
+    from jupyter_green.report.merged import Merged
+
 
 class Form(NamedTuple):
-    """One way to write a session down."""
+    """One way to write sessions down."""
 
     name: str
     suffix: str
@@ -30,44 +35,110 @@ class Form(NamedTuple):
     limited: bool = False
     """Long sessions are cut to the cells that cost most, unless ``everything`` is asked for."""
     binary: bool = False
+    merger: str = ""
+    """``module:function`` that makes it of several sessions; empty: it is of one alone."""
 
-    def render(self, session: Session, *, everything: bool = True) -> str | bytes:
-        """The session in this form.
+    def render(self, told: Session | Merged, *, everything: bool = True) -> str | bytes:
+        """A session, or several that are merged, in this form.
 
         Args:
-            everything: all cells and spans, however many there are.
+            everything: all cells and spans (all sessions), however many there are.
 
         Raises:
-            ReportError: the form asks for a figure that the session does not have.
+            ReportError: the form asks for a figure that the session does not have, or tells of
+                one session alone.
             MissingPackage: an optional package is needed; the message names the pip line.
         """
-        module, _, function = self.maker.partition(":")
+        module, _, function = self._maker_of(told).partition(":")
         make = getattr(import_module(f"jupyter_green.report.{module}"), function)
-        made: str | bytes = make(session, everything=everything) if self.limited else make(session)
+        made: str | bytes = make(told, everything=everything) if self.limited else make(told)
         return made if isinstance(made, bytes) else f"{made.rstrip()}\n"
+
+    def _maker_of(self, told: Session | Merged) -> str:
+        if isinstance(told, Session):
+            return self.maker
+        self.check_merging()
+        return self.merger
+
+    def check_merging(self) -> None:
+        """Several sessions can be merged in this form.
+
+        Raises:
+            ReportError: it tells of one session alone.
+        """
+        if not self.merger:
+            raise ReportError(
+                f"{self.name} tells of one session alone; several are merged as {', '.join(MERGED)}"
+            )
 
 
 FORMS = (
-    Form("html", ".html", "text/html", "a page with charts, in one file", "html:render"),
+    Form(
+        "html",
+        ".html",
+        "text/html",
+        "a page with charts, in one file",
+        "html:render",
+        merger="merged_html:render",
+    ),
     Form(
         "html_light",
         ".light.html",
         "text/html",
         "the page without any script, a tenth of the size",
         "html:render_light",
+        merger="merged_html:render_light",
     ),
-    Form("text", ".txt", "text/plain", "plain text", "text:on_a_page", limited=True),
-    Form("markdown", ".md", "text/markdown", "Markdown", "markdown:render", limited=True),
+    Form(
+        "text",
+        ".txt",
+        "text/plain",
+        "plain text",
+        "text:on_a_page",
+        limited=True,
+        merger="merged_text:render",
+    ),
+    Form(
+        "markdown",
+        ".md",
+        "text/markdown",
+        "Markdown",
+        "markdown:render",
+        limited=True,
+        merger="merged_text:render_markdown",
+    ),
     Form(
         "statement",
         ".statement.md",
         "text/markdown",
         "a paragraph to cite, in Markdown",
         "statement:render",
+        merger="merged_statement:render",
     ),
-    Form("latex", ".tex", "text/x-tex", "a paragraph to cite, in LaTeX", "statement:render_latex"),
-    Form("csv", ".csv", "text/csv", "one row a cell", "tabular:as_csv"),
-    Form("json", ".json", "application/json", "everything", "tabular:as_json"),
+    Form(
+        "latex",
+        ".tex",
+        "text/x-tex",
+        "a paragraph to cite, in LaTeX",
+        "statement:render_latex",
+        merger="merged_statement:render_latex",
+    ),
+    Form(
+        "csv",
+        ".csv",
+        "text/csv",
+        "one row a cell",
+        "tabular:as_csv",
+        merger="merged_tabular:as_csv",
+    ),
+    Form(
+        "json",
+        ".json",
+        "application/json",
+        "everything",
+        "tabular:as_json",
+        merger="merged_tabular:as_json",
+    ),
     Form(
         "parquet",
         ".parquet",
@@ -76,7 +147,14 @@ FORMS = (
         "parquet:render",
         binary=True,
     ),
-    Form("codecarbon", ".emissions.csv", "text/csv", "CodeCarbon's columns", "codecarbon:render"),
+    Form(
+        "codecarbon",
+        ".emissions.csv",
+        "text/csv",
+        "CodeCarbon's columns",
+        "codecarbon:render",
+        merger="merged_tabular:as_codecarbon",
+    ),
     Form(
         "model_card",
         ".model-card.md",
@@ -87,6 +165,8 @@ FORMS = (
     Form("boamps", ".boamps.json", "application/json", "BoAmps of Boavizta", "boamps:render"),
 )
 NAMES = tuple(form.name for form in FORMS)
+MERGED = tuple(form.name for form in FORMS if form.merger)
+"""Forms of several sessions."""
 
 
 def form_of(name: str) -> Form:
@@ -118,23 +198,24 @@ def form_for(path: str) -> Form:
 
 
 def save(
-    session: Session, path: str = "", name: str | None = None, *, everything: bool = True
+    told: Session | Merged, path: str = "", name: str | None = None, *, everything: bool = True
 ) -> str:
-    """Write a session into a file, and return the file's absolute path.
+    """Write a session, or several that are merged, into a file; return its absolute path.
 
     Args:
-        session: what is written.
+        told: what is written.
         path: where to; default: named after notebook and session, in the working directory.
         name: the form; default: what the path's ending says.
-        everything: all cells and spans, however many there are.
+        everything: all cells and spans (all sessions), however many there are.
 
     Raises:
-        ReportError: there is no such form, or the file cannot be written.
+        ReportError: there is no such form, it tells of one session alone, or the file cannot be
+            written.
     """
     form = form_of(name) if name else form_for(path) if path else DEFAULT
-    target = os.path.abspath(os.path.expanduser(path or file_name(session, form)))
+    target = os.path.abspath(os.path.expanduser(path or file_name(told, form)))
     _check_place(target)
-    made = form.render(session, everything=everything)
+    made = form.render(told, everything=everything)
     try:
         with open(target, "wb") as file:
             file.write(made if isinstance(made, bytes) else encoded(made))
@@ -162,12 +243,22 @@ def encoded(text: str) -> bytes:
     return text.encode("utf-8", "replace")
 
 
-def file_name(session: Session, form: Form) -> str:
+def file_name(told: Session | Merged, form: Form) -> str:
     """``train-20261120T190000-abcdef.html``: a name that every file system takes."""
+    return (_name_of_one(told) if isinstance(told, Session) else _name_of(told)) + form.suffix
+
+
+def _name_of(merged: Merged) -> str:
+    """``12-sessions-20261101-20261120``."""
+    days = (time.strftime("%Y%m%d", time.localtime(wall_s)) for wall_s in merged.period)
+    return "-".join([f"{len(merged.members)}-sessions", *dict.fromkeys(days)])
+
+
+def _name_of_one(session: Session) -> str:
     notebook = re.split(r"[\\/]", session.notebook or "")[-1].removesuffix(".ipynb")
     # A file system takes 255 bytes, and a character may be three of them.
     parts = (_plain(notebook)[:50], _plain(session.id)[:30])
-    return "-".join(filter(None, parts)) + form.suffix
+    return "-".join(filter(None, parts))
 
 
 def _plain(name: str) -> str:

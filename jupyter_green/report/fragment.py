@@ -52,6 +52,7 @@ def render(session: Session, *, everything: bool = False) -> str:
     parts = (
         _headline(table.title, table.facts),
         _bar(table.ledger),
+        _stages(table.stages),
         _cells(table.rows),
         _savings(table.savings),
         _notes(table.notes),
@@ -106,6 +107,23 @@ def _legend(part: Part) -> str:
     return (
         f'<span style="white-space:nowrap"><span style="{square}"></span>{escape(part.name)} '
         f'{escape(part.share)} <span style="{_DIM}">{escape(part.energy)}</span></span>'
+    )
+
+
+# --- stages -------------------------------------------------------------------------------
+
+
+def _stages(parts: Sequence[Part]) -> str:
+    if not parts:
+        return ""
+    told = "".join(
+        f'<span style="white-space:nowrap">{_text(part.name)} {escape(part.share)} '
+        f'<span style="{_DIM}">{escape(part.energy)}</span></span>'
+        for part in parts
+    )
+    return (
+        '<div style="display:flex;flex-wrap:wrap;gap:0 16px;font-size:12px;margin-top:4px">'
+        f'<span style="{_DIM}">By stage:</span>{told}</div>'
     )
 
 

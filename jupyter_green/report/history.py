@@ -77,7 +77,7 @@ def as_text(history: History, by: str = "", *, everything: bool = False) -> str:
     """A table of the sessions, or of groups of them, and the totals of all."""
     rows = _groups(history, by) if by else _sessions(history, everything)
     total = totals(history.sessions)
-    blocks = [_aligned(rows), _totals(total), _notes(total, history.problems)]
+    blocks = [aligned(rows), _totals(total), _notes(total, history.problems)]
     return "\n\n".join("\n".join(block) for block in blocks if block) + "\n"
 
 
@@ -157,7 +157,7 @@ def _totals(total: Totals) -> list[str]:
     ]
     if co2 := _co2_words(total):
         rows.append(("CO₂e of the sum", co2, f"a place was set in {total.co2_sessions:,} of them"))
-    return _aligned(rows)[1:]
+    return aligned(rows)[1:]
 
 
 def _notes(total: Totals, problems: Sequence[str]) -> list[str]:
@@ -169,7 +169,7 @@ def _notes(total: Totals, problems: Sequence[str]) -> list[str]:
     return [*notes, *(f"Left out: {clean(problem)}" for problem in problems)]
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def aligned(rows: Sequence[Sequence[str]]) -> list[str]:
     """Rows as lines; a title that begins with ``>`` is of numbers. Empty columns are left out."""
     whole = [row for row in rows if len(row) > 1]
     right = [title.startswith(">") for title in whole[0]]
@@ -199,12 +199,14 @@ def as_json(history: History, by: str = "") -> str:
     """Everything as one JSON object; its keys are described at the top of the module."""
     content: Object = {
         "format": FORMAT,
-        "sessions": [_session(one) for one in history.sessions],
-        "total": _total(totals(history.sessions)),
+        "sessions": [session_record(one) for one in history.sessions],
+        "total": total_record(totals(history.sessions)),
         "problems": list(history.problems),
     }
     if by:
-        content["groups"] = [{"group": n, **_total(total)} for n, total in _grouped(history, by)]
+        content["groups"] = [
+            {"group": n, **total_record(total)} for n, total in _grouped(history, by)
+        ]
     # Plain ASCII, so that no terminal and no pipe can damage it.
     return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
@@ -212,9 +214,9 @@ def as_json(history: History, by: str = "") -> str:
 def as_csv(history: History, by: str = "") -> str:
     """One row a session, or a group. What is not known is empty."""
     if by:
-        records = [{by: name, **_total(total)} for name, total in _grouped(history, by)]
+        records = [{by: name, **total_record(total)} for name, total in _grouped(history, by)]
     else:
-        records = [_session(one) for one in history.sessions]
+        records = [session_record(one) for one in history.sessions]
     file = io.StringIO()
     writer = csv.writer(file, lineterminator="\n")
     writer.writerow(records[0] if records else [])
@@ -223,7 +225,7 @@ def as_csv(history: History, by: str = "") -> str:
     return file.getvalue()
 
 
-def _session(one: Summary) -> Object:
+def session_record(one: Summary) -> Object:
     return {
         "id": one.id,
         "title": one.title,
@@ -245,7 +247,7 @@ def _session(one: Summary) -> Object:
     }
 
 
-def _total(total: Totals) -> Object:
+def total_record(total: Totals) -> Object:
     return {
         "sessions": total.sessions,
         "duration_s": total.duration_s,

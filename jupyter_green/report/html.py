@@ -32,21 +32,32 @@ def render(session: Session, *, light: bool = False) -> str:
     """
     table = Table.of(session, most_cells=MOST_CELLS)
     body = sections(session, table, Pictures(light))
+    return document(table.title, body, light=light)
+
+
+def render_light(session: Session) -> str:
+    """The report without any script."""
+    return render(session, light=True)
+
+
+def document(title: str, body: str, *, light: bool) -> str:
+    """A whole document in the looks of our reports.
+
+    Args:
+        title: as plain text.
+        body: as HTML; it may have classes, but no styles and no scripts of its own.
+        light: without our script.
+    """
     script = "" if light else _script()
     return (
         '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_policy(script)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n'
-        f'<link rel="icon" href="data:,">\n<title>{escape(short(table.title))}</title>\n'
+        f'<link rel="icon" href="data:,">\n<title>{escape(short(title))}</title>\n'
         f"<style>{_file('page.css')}</style>\n</head>\n"
         f"<body>\n{body}{f'<script>{script}</script>' if script else ''}\n</body>\n</html>\n"
     )
-
-
-def render_light(session: Session) -> str:
-    """The report without any script."""
-    return render(session, light=True)
 
 
 def _policy(script: str) -> str:

@@ -9,13 +9,10 @@ import json
 import re
 from collections.abc import Iterable, Sequence
 from html import escape
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
-from jupyter_green.report import charts
+from jupyter_green.report import vega_parts
 from jupyter_green.report.inert import short
-
-if TYPE_CHECKING:
-    from jupyter_green.report.charts import Chart
 
 LONGEST_TEXT = 600
 """Characters of a sentence: assumptions of models take up to half of it."""
@@ -144,26 +141,17 @@ class Pictures:
         self._light = light
         self._count = 0
 
-    def figure(self, chart: Chart, caption: str) -> str:
+    def figure(self, spec: vega_parts.Spec, caption: str) -> str:
         """A chart with what it shows in words. Its figures stand in the table beside it."""
         self._count += 1
         key = f"chart-{self._count}"
-        spec = chart.to_dict()
         label = escape(str(spec["description"]), quote=True)
         if self._light:
-            drawn = _own_names(charts.svg({**spec, "background": None}), key)
-            place = f'<div class="chart" role="img" aria-label="{label}">{drawn}</div>'
+            drawn = vega_parts.svg_for_page(spec, key)
+            place = f'<div class="chart drawn" role="img" aria-label="{label}">{drawn}</div>'
         else:
             place = (
                 f'<div class="chart" role="img" aria-label="{label}" data-chart="{key}"></div>'
                 f'<script type="application/json" id="{key}">{as_data(spec)}</script>'
             )
         return f"<figure>{place}<figcaption>{escape(caption)}</figcaption></figure>"
-
-
-_NAMED = re.compile(r'(\bid="|url\(#)')
-
-
-def _own_names(svg: str, prefix: str) -> str:
-    """The drawing with names of its own: those of several drawings in one page would clash."""
-    return _NAMED.sub(rf"\g<1>{prefix}-", svg)

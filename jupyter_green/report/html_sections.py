@@ -9,7 +9,7 @@ from jupyter_green import __version__
 from jupyter_green.events import ModelDescribed
 from jupyter_green.insight.frontier import Curve
 from jupyter_green.insight.stages import by_stage
-from jupyter_green.report import charts, series, statement
+from jupyter_green.report import series, statement, vega, vega_parts
 from jupyter_green.report.curves import (
     chosen_metric,
     cost_words,
@@ -37,6 +37,7 @@ from jupyter_green.report.html_parts import (
 from jupyter_green.report.inert import short
 from jupyter_green.report.table import (
     NO_PLACE,
+    NO_STAGE,
     RECORDED_WITHOUT_PLACE,
     Row,
     Saving,
@@ -184,7 +185,7 @@ def _power(session: Session, pictures: Pictures) -> str:
         f"Means over {every}. Shaded: {which}, with their part of the ledger in the strip above. "
         "Gaps: not known."
     )
-    return section("Power", pictures.figure(charts.power(session), caption))
+    return section("Power", pictures.figure(vega.power(session), caption))
 
 
 def _ledger(session: Session, pictures: Pictures) -> str:
@@ -203,7 +204,7 @@ def _ledger(session: Session, pictures: Pictures) -> str:
     ]
     return section(
         "Where it went",
-        pictures.figure(charts.ledger(session), "Every joule of the session, once."),
+        pictures.figure(vega.ledger(session), "Every joule of the session, once."),
         table("The ledger: its entries add up to the session", _columns("Part"), rows),
     )
 
@@ -231,7 +232,7 @@ def _cells(session: Session, told: Table, pictures: Pictures) -> str:
     if not told.rows:
         return section("Cells", "<p>No cell has run.</p>")
     known = any(cell.energy.total_uj for cell in session.cells)
-    count = min(len(session.cells), charts.MOST_BARS)
+    count = min(len(session.cells), vega_parts.MOST_BARS)
     caption = f"The {count} that cost most; the line is the bound." if count > 1 else ""
     shown = [_contents(row) for row in told.rows]
     columns = [column for column in _CELL_COLUMNS if any(each.get(column.title) for each in shown)]
@@ -240,7 +241,7 @@ def _cells(session: Session, told: Table, pictures: Pictures) -> str:
     )
     return section(
         "Cells",
-        pictures.figure(charts.cells(session), caption) if known else "",
+        pictures.figure(vega.cells(session), caption) if known else "",
         framed("Energy by cell; spans below the cell they ran in", columns, bodies, "cells"),
     )
 
@@ -311,7 +312,7 @@ def _sources(session: Session, pictures: Pictures) -> str:
     )
     return section(
         "Sources",
-        pictures.figure(charts.sources(session), "By counter; the colour says how it is known."),
+        pictures.figure(vega.sources(session), "By counter; the colour says how it is known."),
         table("Energy by source", columns, rows),
     )
 
@@ -329,7 +330,7 @@ def _stages(session: Session, pictures: Pictures) -> str:
     total = session.total.total_uj or 0
     rows = [
         (
-            "no stage: untagged cells, between cells" if stage.name is None else text(stage.name),
+            NO_STAGE if stage.name is None else text(stage.label),
             format_energy(stage.total_uj),
             share_words(stage.total_uj / total) if total else "",
             format_duration(stage.seconds),
@@ -340,7 +341,10 @@ def _stages(session: Session, pictures: Pictures) -> str:
     columns = Column("Stage"), *map(number, ("Energy", "Share", "Time", "Cells and spans"))
     return section(
         "Lifecycle stages",
-        pictures.figure(charts.stages(session), "As cells and spans are tagged (--stage)."),
+        pictures.figure(
+            vega.stages(session),
+            "As cells and spans are tagged (--stage), or as cells without a tag seem to be.",
+        ),
         table("Energy by stage", columns, rows),
     )
 
@@ -368,7 +372,7 @@ def _accuracy(session: Session, pictures: Pictures) -> str:
     rows = (_curve_row(session, curve) for curve in found[-MOST_RUNS:])
     return section(
         "Accuracy beside energy",
-        pictures.figure(charts.accuracy(session, chosen), caption) if drawn else "",
+        pictures.figure(vega.accuracy(session, chosen), caption) if drawn else "",
         table("Every run of every metric; a point is a hundredth of a fraction", columns, rows),
         _more(len(found), MOST_RUNS, "earlier runs"),
     )
@@ -404,7 +408,7 @@ def _labels(session: Session, pictures: Pictures) -> str:
     )
     return section(
         "Labels compared",
-        pictures.figure(charts.labels(session), "A dot a run; the line is their mean."),
+        pictures.figure(vega.labels(session), "A dot a run; the line is their mean."),
         table("Successful runs by label", columns, rows),
         _more(len(found), series.MOST_LABELS, "labels"),
         '<p class="dim">Single runs differ by chance: a difference is shown by repeats.</p>',
@@ -504,9 +508,11 @@ def _part(title: str, items: Iterable[str]) -> str:
 def _setting(session: Session) -> Iterable[tuple[str, str]]:
     machine = session.machine
     yield "Hardware", text(statement.hardware(session))
-    yield "System", text(", ".join(filter(None, (machine.system, machine.python))))
+    python = f"Python {machine.python}" if machine.python else ""
+    yield "System", text(", ".join(filter(None, (machine.system, python))))
     yield "Session", text(f"{session.id}, {session.state}, {session.front_end}".rstrip(", "))
     yield "Recorded with", text(f"jupyter_green {session.version}, format {session.format}")
+    reasons = {p.intensity: f" ({p.reason})" for p in session.periods if p.reason}
     for one in statement.intensities(session):
         since = min(period.since_s for period in session.periods if period.intensity == one)
         yield (
@@ -515,6 +521,7 @@ def _setting(session: Session) -> Iterable[tuple[str, str]]:
                 f"{format_number(one.g_per_kwh)} g/kWh, {one.place}, "
                 f"{one.year or 'no year given'}, {one.basis}"
                 f"{', estimated' if one.estimated else ''}; {one.source or 'no source given'}"
+                f"{reasons.get(one, '')}"
             ),
         )
     pues = dict.fromkeys(format_number(period.pricing.pue) for period in session.periods)

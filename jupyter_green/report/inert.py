@@ -18,6 +18,8 @@ TIMES = "\N{MULTIPLICATION SIGN}"
 _MARKDOWN = re.compile(r"[\\`*_\[\]|~${}@]|:(?=//)|(?<=www)\.")
 """What begins code, emphasis, links, addresses, tables, strokes, formulas and templates."""
 _ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;"}
+_DASH = re.compile(r"-(?=-)")
+"""Two of them would join into a dash in LaTeX."""
 _BLOCK = re.compile(r"^(?:\d+(?=[.)](?:\s|$))|(?=[-+=#:]))")
 """What would begin a list, a heading or a rule at the start of a line: an escape follows it."""
 
@@ -38,8 +40,6 @@ _LATEX = {
     "`": r"\textasciigrave{}",
     # German, among others, gives the quotation mark a meaning.
     '"': r"{\char34}",
-    # Two of them would join into a dash.
-    "-": "-{}",
     "±": r"\ensuremath{\pm}",
     "≥": r"\ensuremath{\geq}",
     TIMES: r"\ensuremath{\times}",
@@ -66,7 +66,7 @@ def markdown(text: str) -> str:
 
 def latex(text: str) -> str:
     """A line of text as LaTeX that prints just this text, whatever encoding the fonts have."""
-    return "".join(_LATEX.get(character, character) for character in text)
+    return _DASH.sub("-{}", "".join(_LATEX.get(character, character) for character in text))
 
 
 def yaml(text: str) -> str:

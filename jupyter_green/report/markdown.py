@@ -10,10 +10,11 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from jupyter_green.events import Refusal
+from jupyter_green.insight.stages import by_stage
 from jupyter_green.report.inert import markdown, short
 from jupyter_green.report.statement import generator, hardware
 from jupyter_green.report.statement import render as statement
-from jupyter_green.report.table import Row, Saving, Table
+from jupyter_green.report.table import NO_STAGE, Row, Saving, Table, share_words
 from jupyter_green.sessions.model import Energy, Entry, Session
 from jupyter_green.units import UJ_PER_J, format_duration, format_number, format_share, uj_to_kwh
 
@@ -34,6 +35,7 @@ def render(session: Session, *, everything: bool = False) -> str:
         (f"# Energy of {_text(table.title)}", _facts(table.facts)),
         ("## To cite", statement(session)),
         ("## Where it went", _ledger(session)),
+        ("## By stage of the lifecycle", _stages(session)),
         ("## Cells", _cells(table.rows)),
         ("## Metrics beside energy", _metrics(session)),
         ("## Models", _models(session)),
@@ -100,6 +102,24 @@ def _amounts(session: Session, name: str, energy: Energy | Entry, seconds: float
         _full(uj_to_kwh(energy_uj)),
         "" if grams is None else _full(grams),
     )
+
+
+def _stages(session: Session) -> str:
+    """As they are tagged, or as cells without a tag seem to be; the rest last."""
+    *named, rest = (stage for stage in by_stage(session))
+    if not any(stage.total_uj for stage in named):
+        return ""
+    whole_uj = session.total.total_uj or 1
+    lines = [
+        (
+            NO_STAGE if stage.name is None else short(stage.label),
+            share_words(stage.total_uj / whole_uj),
+            format_duration(stage.seconds),
+            joules(stage.total_uj),
+        )
+        for stage in (*named, rest)
+    ]
+    return grid(("Stage", "Share", "Time", "Joules"), lines)
 
 
 def _full(value: float) -> str:
@@ -206,10 +226,11 @@ def _intensities(session: Session) -> str:
                     format_number(one.g_per_kwh, 6),
                     format_number(period.pricing.pue, 6),
                     one.source,
+                    period.reason,
                 )
             )
-    columns = ("From", "Place", "Year", "Basis", "g/kWh", "PUE", "Source")
-    return grid(columns, lines, left=(1, 3, 6))
+    columns = ("From", "Place", "Year", "Basis", "g/kWh", "PUE", "Source", "Why")
+    return grid(columns, lines, left=(1, 3, 6, 7))
 
 
 def _refused(refused: Iterable[Refusal]) -> str:

@@ -10,6 +10,9 @@ const drawn = {
 };
 for (const place of document.querySelectorAll('[data-chart]')) {
   const spec = JSON.parse(document.getElementById(place.dataset.chart).textContent);
+  // On a narrow page names leave room for their bars.
+  const labelLimit = Math.min(300, 0.4 * place.clientWidth);
+  spec.config = { ...spec.config, axisY: { ...spec.config?.axisY, labelLimit } };
   vegaEmbed(place, { ...spec, width: 'container', background: null }, drawn);
 }
 

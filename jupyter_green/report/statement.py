@@ -26,9 +26,9 @@ from jupyter_green.units import (
 )
 
 MOST = 4
+"""Names of one kind that a sentence lists."""
 SENTENCE = 500
 """Characters of a reason or an assumption: these are ours, and a paper quotes them whole."""
-"""Names of one kind that a sentence lists."""
 
 
 def render(session: Session) -> str:
@@ -121,8 +121,10 @@ def _method(session: Session) -> Iterable[str]:
         groups[info.provenance, info.source, info.resolution_s].append(info.name)
     for (provenance, source, resolution_s), names in groups.items():
         through = "" if source == provenance else f" through {short(source)}"
-        every = format_duration(resolution_s)
-        yield f"{listed(names)}: {short(provenance)}{through}, with an update every {every}."
+        # A model is asked when a cell ends: it has no updates to wait for.
+        every = f", with an update every {format_duration(resolution_s)}"
+        updates = "" if provenance == "modelled" else every
+        yield f"{listed(names)}: {short(provenance)}{through}{updates}."
     refused = [one for one in session.refused if not one.by_choice]
     told = [f"{one.source} {one.counter or ''} ({short(one.reason, SENTENCE)})" for one in refused]
     if told:

@@ -16,6 +16,7 @@ from dataclasses import dataclass, replace
 from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import DeviceState, Intensity, Refusal
 from jupyter_green.insight.findings import Fact, Finding, energy_text
+from jupyter_green.insight.stages import by_stage
 from jupyter_green.sessions.frames import identity_of, in_order, last_metrics
 from jupyter_green.sessions.model import Cell, Energy, Metric, OpenCell, Session, Span
 from jupyter_green.units import (
@@ -41,6 +42,9 @@ MOST_SAVINGS = 5
 MOST_NOTES = 6
 """Sentences of one kind, unless all are asked for."""
 
+MOST_STAGES = 8
+"""Stages of the lifecycle; the rest is one line."""
+
 LONGEST_NAME = 200
 """Characters of a label that any view gets; most cut it further."""
 
@@ -50,6 +54,7 @@ LONGEST_TEXT = 1000
 SMALLEST_KWH = 1e-6
 """Less (3.6 J) is said in joules only."""
 
+NO_STAGE = "no stage: other cells, between cells"
 NO_COUNTER = "no counter"
 """Stands where nothing could be read. Zero would be a measurement."""
 RECORDED_WITHOUT_PLACE = "no place was set; `jupyter green report --place FR` values it anew"
@@ -81,7 +86,7 @@ class Row:
 
 @dataclass(frozen=True)
 class Part:
-    """One entry of the ledger."""
+    """One entry of the ledger, or one stage of the lifecycle."""
 
     name: str
     energy: str
@@ -115,6 +120,8 @@ class Table:
     rows: tuple[Row, ...]
     ledger: tuple[Part, ...]
     """The entries that hold energy. Empty where no energy is known."""
+    stages: tuple[Part, ...]
+    """By stage of the lifecycle, tagged or suggested, the rest last. Empty where there is none."""
     savings: tuple[Saving, ...]
     """Findings. They look at the same energy from several sides, and are never added."""
     notes: tuple[str, ...]
@@ -135,6 +142,7 @@ class Table:
             facts=tuple(_facts(session)),
             rows=tuple(_Rows(session, everything, most_cells).all()),
             ledger=tuple(_ledger(session)),
+            stages=tuple(_stages(session)),
             savings=tuple(_savings(session, everything)),
             notes=tuple(_notes(session, everything)),
         )
@@ -554,6 +562,26 @@ def _ledger(session: Session) -> Iterable[Part]:
             yield Part(name, format_energy(entry.total_uj), share_words(share), share)
 
 
+# --- stages -------------------------------------------------------------------------------
+
+
+def _stages(session: Session) -> Iterable[Part]:
+    *named, rest = by_stage(session)
+    told = [(_name(stage.label), stage.total_uj) for stage in named if stage.total_uj]
+    whole_uj = session.total.total_uj
+    if not told or not whole_uj:
+        return
+    others = told[MOST_STAGES:]
+    parts = [
+        *told[:MOST_STAGES],
+        (_plural(len(others), "other stage"), sum(uj for _, uj in others)),
+        (NO_STAGE, rest.total_uj),
+    ]
+    for name, uj in parts:
+        if uj:
+            yield Part(name, format_energy(uj), share_words(uj / whole_uj), uj / whole_uj)
+
+
 # --- savings ------------------------------------------------------------------------------
 
 
@@ -591,6 +619,7 @@ def _notes(session: Session, everything: bool) -> Iterable[str]:
     yield from _gaps(session)
     yield from _limited(list(_overlaps(session)), most)
     yield from _limited([clean(problem) for problem in session.problems], most)
+    yield from _limited(list(_stand_ins(session)), most)
     yield from _damage(session)
     yield from _assumptions(session)
     yield from _accuracies(session)
@@ -603,6 +632,18 @@ def _limited(notes: list[str], most: int | None) -> list[str]:
     if most is None or len(notes) <= most:
         return notes
     return [*notes[:most], f"... and {len(notes) - most} more of this kind."]
+
+
+def _stand_ins(session: Session) -> Iterable[str]:
+    """Where a live carbon intensity was asked for and could not be had."""
+    grouped: defaultdict[str, list[float]] = defaultdict(list)
+    for period in session.periods:
+        if period.stands_in:
+            grouped[period.reason].append(period.since_s)
+    for reason, since_s in grouped.items():
+        times = f" ({len(since_s)} times)" if len(since_s) > 1 else ""
+        since = format_duration(since_s[0])
+        yield f"No live carbon intensity from {since} on{times}: {clean(reason)}."
 
 
 def _holes(session: Session) -> Iterable[str]:

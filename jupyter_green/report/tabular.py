@@ -23,6 +23,9 @@ The JSON object has these keys; units stand in the names, and null is not known:
 ``ledger``
     What it was good for: productive, superseded, failed, running, between cells, paused,
     holes; each energy_j, share, duration_s, co2_g, by_counter_j. They add up to the total.
+``stages``
+    By stage of the lifecycle (null: none, the rest): energy_j, share, duration_s, runs, and
+    suggested (true: no tag, but what the cells call). They add up to the total.
 ``cells``, ``open_cells``, ``spans``, ``metrics``
     Keys of cells, spans and metrics as the columns of :mod:`jupyter_green.sessions.frames`,
     and by_counter_j. Cells with a category add up; nested ones and spans must not be added.
@@ -47,6 +50,7 @@ from typing import Any
 
 import msgspec
 
+from jupyter_green.insight.stages import by_stage
 from jupyter_green.sessions import frames
 from jupyter_green.sessions.model import Entry, OpenCell, Period, Session
 from jupyter_green.units import uj_to_j
@@ -62,7 +66,7 @@ Object = dict[str, Any]
 def as_json(session: Session) -> str:
     """The whole session as one JSON object; its keys are described at the top of the module."""
     # Plain ASCII, so that no terminal and no pipe can damage it.
-    return json.dumps(_finite(_report(session)), indent=2, allow_nan=False)
+    return json.dumps(finite(_report(session)), indent=2, allow_nan=False)
 
 
 def _report(session: Session) -> Object:
@@ -74,6 +78,7 @@ def _report(session: Session) -> Object:
         "refused": [_plain(refusal) for refusal in session.refused],
         "total": _total(session),
         "ledger": {name: _entry(session, entry) for name, entry in session.ledger.entries.items()},
+        "stages": _stages(session),
         "cells": [_nested(session, record) for record in frames.cell_records(session)],
         "open_cells": [_open_cell(session, cell) for cell in session.open_cells],
         "spans": [_nested(session, record) for record in frames.span_records(session)],
@@ -138,12 +143,31 @@ def _nested(session: Session, record: frames.Record) -> Object:
     return {**rest, "by_counter_j": by_counter}
 
 
+def _stages(session: Session) -> list[Object]:
+    whole_uj = session.total.total_uj
+    if whole_uj is None:
+        return []
+    return [
+        {
+            "stage": stage.name,
+            "suggested": stage.suggested,
+            "energy_j": uj_to_j(stage.total_uj),
+            "share": stage.total_uj / whole_uj if whole_uj else None,
+            "duration_s": stage.seconds,
+            "runs": stage.runs,
+        }
+        for stage in by_stage(session)
+    ]
+
+
 def _open_cell(session: Session, cell: OpenCell) -> Object:
     energy = cell.so_far
     return {
         "number": cell.number,
         "execution_count": cell.execution_count,
         "label": cell.tags.label or cell.first_line,
+        "stage": cell.tags.stage,
+        "suggested_stage": None if cell.tags.stage else cell.suggested_stage,
         "started_s": cell.started_s,
         "energy_so_far_j": energy.energy_j,
         "bound_j": None if energy.total_uj is None else energy.bound_j,
@@ -161,7 +185,8 @@ def _metric(record: frames.Record) -> Object:
 def _period(period: Period) -> Object:
     unknown = dict.fromkeys(("g_per_kwh", "place", "year", "basis", "source", "estimated"))
     intensity = unknown if period.intensity is None else _plain(period.intensity)
-    return {"since_s": period.since_s, **intensity, **_plain(period.pricing)}
+    told = {**intensity, **_plain(period.pricing)}
+    return {"since_s": period.since_s, **told, "reason": period.reason}
 
 
 def _plain(value: msgspec.Struct) -> Object:
@@ -173,12 +198,12 @@ def _joules(uj: Mapping[str, int]) -> dict[str, float]:
     return {name: uj_to_j(energy_uj) for name, energy_uj in uj.items()}
 
 
-def _finite(value: Any) -> Any:
+def finite(value: Any) -> Any:
     """JSON has no numbers for inf and nan: null, wherever they come from."""
     if isinstance(value, dict):
-        return {key: _finite(item) for key, item in value.items()}
+        return {key: finite(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_finite(item) for item in value]
+        return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 

@@ -30,7 +30,8 @@ def render(session: Session, *, width: int | None = None, everything: bool = Fal
     blocks = [
         [table.title, *(f"{name}: {text}" for name, text in table.facts)],
         _cells(table.rows, width),
-        _ledger(table.ledger),
+        _parts(table.ledger, width),
+        _stages(table.stages, width),
         _savings(table.savings),
         list(table.notes),
     ]
@@ -176,16 +177,27 @@ def _marks(row: Row) -> str:
 # --- ledger -------------------------------------------------------------------------------
 
 
-def _ledger(parts: Sequence[Part]) -> list[str]:
+def _parts(parts: Sequence[Part], width: int) -> list[str]:
     if not parts:
         return []
-    names = max(len(part.name) for part in parts)
+    longest = max(LABEL_MIN, width // 2)
+    names = min(longest, max(display_width(part.name) for part in parts))
     energies = max(len(part.energy) for part in parts)
     shares = max(len(part.share) for part in parts)
     return [
-        f"{part.name:<{names}}{GAP}{part.energy:>{energies}}{GAP}{part.share:>{shares}}"
+        f"{_padded(cut(part.name, names), names, right=False)}{GAP}"
+        f"{part.energy:>{energies}}{GAP}{part.share:>{shares}}"
         for part in parts
     ]
+
+
+# --- stages -------------------------------------------------------------------------------
+
+STAGES = "By stage of the lifecycle (as tagged, or as cells without a tag seem to be)"
+
+
+def _stages(parts: Sequence[Part], width: int) -> list[str]:
+    return [cut(STAGES, width), *_parts(parts, width)] if parts else []
 
 
 # --- savings ------------------------------------------------------------------------------

@@ -40,6 +40,7 @@ CELL_COLUMNS: Mapping[str, str] = {
     "number": "int64",
     "execution_count": "Int64",
     **_TAGS,
+    "suggested_stage": _TEXT,
     "first_line": _TEXT,
     "status": _TEXT,
     "error": _TEXT,
@@ -95,7 +96,8 @@ def cells(session: Session) -> pd.DataFrame:
 
     ``category`` is productive, superseded or failed, and missing for cells that own no time
     (nested ones and those of other threads): leave these out before adding up. ``reruns``
-    counts the earlier runs of the same cell. ``metric`` is the last one that the cell logged.
+    counts the earlier runs of the same cell. ``suggested_stage`` is what a cell without a tag
+    seems to be, by what it calls. ``metric`` is the last one that the cell logged.
     """
     return _frame(cell_records(session), _with_counters(CELL_COLUMNS, session))
 
@@ -214,6 +216,7 @@ def _cell_record(session: Session, cell: Cell, metric: Metric | None, reruns: in
         "label": cell.label,
         "stage": cell.tags.stage,
         "technique": cell.tags.technique,
+        "suggested_stage": None if cell.tags.stage else cell.suggested_stage,
         "first_line": cell.first_line,
         "status": cell.status,
         "error": cell.error,

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from msgspec import Struct, structs
 
 from jupyter_green.events import (
+    STANDS_IN,
     CounterInfo,
     DeviceState,
     Intensity,
@@ -239,6 +240,11 @@ class Period(Struct, frozen=True, kw_only=True):
     pricing: Pricing
     reason: str = ""
     """Why the intensity changed at its beginning; empty where it did not, or nobody said."""
+
+    @property
+    def stands_in(self) -> bool:
+        """Its intensity is there because a live one could not be had."""
+        return self.reason.endswith(STANDS_IN)
 
 
 class Budget(Struct, frozen=True, kw_only=True):

@@ -1,4 +1,5 @@
-"""Energy of something too short to measure once: ``%energyit`` as ``%timeit``.
+"""Energy of something too short to measure once: ``%energyit`` as ``%timeit``, and the parts of
+every study that repeats work: enough loops, warm-up, one run as a span, what the runs have shown.
 
 The work is repeated in a loop until the counters' updates are less than a hundredth of the
 window, the loop is run several times after a warm-up, and mean and standard deviation are told
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from jupyter_green.errors import RecorderError, SettingError
 from jupyter_green.events import CounterInfo, Tags
 from jupyter_green.recorder.tracker import Tracker
-from jupyter_green.sessions.model import BELOW_RESOLUTION, Baseline, Session, Span
+from jupyter_green.sessions.model import BELOW_RESOLUTION, Session, Span
 from jupyter_green.units import UJ_PER_J, format_duration, format_energy, format_energy_with_bound
 
 RESOLUTION_SHARE = 0.01
@@ -29,8 +30,19 @@ millisecond or so, where the power around them is steady."""
 RUNS = 7
 MOST_LOOPS = 10**9
 
+DELIBERATE = Tags(deliberate=True)
+
 Loop = Callable[[int], object]
 """Does the work so many times."""
+
+
+@dataclass(frozen=True)
+class Work:
+    """What is repeated, and what its runs are called in the session."""
+
+    loop: Loop
+    name: str
+    tags: Tags = DELIBERATE
 
 
 @dataclass(frozen=True, repr=False)
@@ -45,7 +57,8 @@ class Repeated:
     bound_j: float
     """Half-width of the interval that the counters' updates leave around a single run."""
     idle_w: float | None
-    """Power of the idle machine, if a baseline was measured."""
+    """Power of the idle machine; None: no baseline was measured, or one without a device that
+    the work uses."""
     missing: tuple[str, ...]
     """Counters that could not be read throughout: the energies are lower bounds."""
     provenance: tuple[str, ...]
@@ -72,13 +85,16 @@ class Repeated:
 
     @property
     def below_resolution(self) -> bool:
-        """Too few loops: what the counters leave open outweighs the energy."""
-        return self.bound_j > BELOW_RESOLUTION * self.energy_j
+        """Too few loops: what the counters leave open outweighs the energy, or they stood still."""
+        return self.bound_j >= BELOW_RESOLUTION * self.energy_j
 
     @property
     def net_j(self) -> float | None:
-        """Mean joules above those of the idle machine; None without a baseline."""
-        return None if self.idle_w is None else self.energy_j - self.idle_w * self.duration_s
+        """Mean joules above those of the idle machine; None without a baseline, and where a
+        counter is missing: a lower bound less something says nothing."""
+        if self.idle_w is None or self.missing:
+            return None
+        return self.energy_j - self.idle_w * self.duration_s
 
     def __repr__(self) -> str:
         return " · ".join(self._parts())
@@ -107,13 +123,13 @@ class Repeated:
 
 
 def repeat(
-    tracker: Tracker, work: Loop, *, name: str, loops: int | None = None, runs: int = RUNS
+    tracker: Tracker, loop: Loop, *, name: str, loops: int | None = None, runs: int = RUNS
 ) -> Repeated:
-    """Measure ``work`` over several runs.
+    """Measure ``loop`` over several runs.
 
     Args:
         tracker: of the session in which the runs are recorded, as spans.
-        work: called with the number of loops.
+        loop: called with the number of loops.
         name: what the spans are called.
         loops: in each run; None: so many that the counters resolve a run.
         runs: measured runs; a first one, for warming up, comes on top.
@@ -124,18 +140,18 @@ def repeat(
     """
     if runs < 1 or (loops is not None and loops < 1):
         raise SettingError(f"loops and runs must be 1 or more, they are {loops} and {runs}")
-    loops = _warmed_up(tracker, work, loops, name)
-    spans = [_one_run(tracker, work, loops, name) for _ in range(runs)]
-    session = tracker.session()
-    return _told([session.span(span) for span in spans], loops, session.baselines)
+    work = Work(loop, name)
+    loops = warmed_up(tracker, work, loops)
+    spans = [one_run(tracker, work, loops) for _ in range(runs)]
+    return told(tracker.session(), spans, loops)
 
 
-def enough_loops(work: Loop, seconds: float) -> int:
+def enough_loops(loop: Loop, seconds: float) -> int:
     """The number of loops that take at least ``seconds``; warms up on the way."""
     loops = 1
     while loops < MOST_LOOPS:
         began_s = time.perf_counter()
-        work(loops)
+        loop(loops)
         took_s = time.perf_counter() - began_s
         if took_s >= seconds:
             return loops
@@ -145,17 +161,34 @@ def enough_loops(work: Loop, seconds: float) -> int:
     return MOST_LOOPS
 
 
-def _warmed_up(tracker: Tracker, work: Loop, loops: int | None, name: str) -> int:
-    """The number of loops of a run, after one of them; the work may turn out to use a device."""
-    needed_s = _shortest_run_s(tracker.session())
-    number = loops or enough_loops(work, needed_s)
+def warmed_up(
+    tracker: Tracker, work: Work, loops: int | None = None, seconds: float | None = None
+) -> int:
+    """The number of loops of a run, after one of them; the work may turn out to use a device.
+
+    Args:
+        loops: where the user wants just so many.
+        seconds: where the user wants runs of this length; None: as long as the counters need.
+
+    Raises:
+        RecorderError: nothing can be read here, or the recorder does not answer.
+    """
+    needed_s = shortest_run_s(tracker.session())
+    number = loops or enough_loops(work.loop, seconds or needed_s)
     # A window of its own, at whose ends it is looked at who uses the devices.
-    _one_run(tracker, work, number, name, "warm-up")
-    slower_s = needed_s if loops else _shortest_run_s(tracker.session())
-    return enough_loops(work, slower_s) if slower_s > needed_s else number
+    one_run(tracker, work, number, "warm-up")
+    if loops or seconds:
+        return number
+    slower_s = shortest_run_s(tracker.session())
+    return enough_loops(work.loop, slower_s) if slower_s > needed_s else number
 
 
-def _shortest_run_s(session: Session) -> float:
+def shortest_run_s(session: Session) -> float:
+    """Seconds after which every counter in use resolves a run.
+
+    Raises:
+        RecorderError: there is none.
+    """
     counted = [info for info in session.counters.values() if info.counted]
     if not counted:
         raise RecorderError(
@@ -170,11 +203,12 @@ def _resolved_s(info: CounterInfo) -> float:
     return SHORTEST_DEVICE_RUN_S if info.centred else info.resolution_s / RESOLUTION_SHARE
 
 
-def _one_run(tracker: Tracker, work: Loop, loops: int, name: str, type_: str = "trial") -> int:
-    span = tracker.span_started(name, type_, Tags(deliberate=True))
+def one_run(tracker: Tracker, work: Work, loops: int, type_: str = "trial") -> int:
+    """Do the work as one span; returns its number. What the work raises passes through."""
+    span = tracker.span_started(work.name, type_, work.tags)
     status, error = "ok", None
     try:
-        work(loops)
+        work.loop(loops)
     except BaseException as raised:
         status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "error"
         error = type(raised).__name__
@@ -184,7 +218,17 @@ def _one_run(tracker: Tracker, work: Loop, loops: int, name: str, type_: str = "
     return span
 
 
-def _told(spans: Sequence[Span], loops: int, baselines: Sequence[Baseline]) -> Repeated:
+def told(session: Session, numbers: Sequence[int], loops: int) -> Repeated:
+    """What the runs have shown.
+
+    Args:
+        numbers: of the runs' spans.
+        loops: of each run.
+
+    Raises:
+        RecorderError: the energy of a run is not known.
+    """
+    spans = _spans(session, numbers)
     energies = [span.energy.energy_j for span in spans]
     known = [energy_j for energy_j in energies if energy_j is not None]
     if len(known) < len(spans):
@@ -194,7 +238,45 @@ def _told(spans: Sequence[Span], loops: int, baselines: Sequence[Baseline]) -> R
         energies_j=tuple(energy_j / loops for energy_j in known),
         durations_s=tuple(span.duration_s / loops for span in spans),
         bound_j=max(span.energy.lag_uj for span in spans) / UJ_PER_J / loops,
-        idle_w=sum(baselines[-1].power_w.values()) if baselines else None,
+        idle_w=None if not_in_baseline(session, numbers) else _idle_w(session, spans),
         missing=tuple(sorted({name for span in spans for name in span.energy.missing})),
         provenance=tuple(sorted({name for span in spans for name in span.energy.provenance})),
     )
+
+
+def not_in_baseline(session: Session, numbers: Sequence[int]) -> tuple[str, ...]:
+    """Counters that the runs have moved and the idle baseline does not know.
+
+    A device counts from its first use on. Where that was after the baseline, its idle power is
+    not known, and it is not zero.
+    """
+    if not session.baselines:
+        return ()
+    power_w = session.baselines[-1].power_w
+    return tuple(
+        name
+        for name in _moved(session, _spans(session, numbers))
+        if name not in power_w or (session.counters[name].scope == "device" and not power_w[name])
+    )
+
+
+def _idle_w(session: Session, spans: Sequence[Span]) -> float | None:
+    """Watts of the idle machine, of the counters that are in the runs' energy."""
+    if not session.baselines:
+        return None
+    power_w = session.baselines[-1].power_w
+    return sum(power_w[name] for name in _moved(session, spans))
+
+
+def _moved(session: Session, spans: Sequence[Span]) -> list[str]:
+    moved = {name for span in spans for name, uj in span.energy.uj.items() if uj}
+    return sorted(name for name in moved if session.counters[name].counted)
+
+
+def _spans(session: Session, numbers: Sequence[int]) -> list[Span]:
+    try:
+        return [session.span(number) for number in numbers]
+    except KeyError as error:
+        raise RecorderError(
+            f"run {error} has ended, but its end has not reached the journal; see %green"
+        ) from None

@@ -23,6 +23,7 @@ from tests.benchmarks import (
     panel,
     start,
     subjects,
+    suggesting,
 )
 from tests.benchmarks.effort import QUICK, Effort
 from tests.benchmarks.figures import Table
@@ -41,6 +42,7 @@ BENCHMARKS: dict[str, Callable[[Place, list[str], Effort], Table]] = {
     "detect": detecting.run,
     "energyit": energyit.run,
     "gpus": gpus.run,
+    "suggesting": suggesting.run,
 }
 
 

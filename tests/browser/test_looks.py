@@ -194,6 +194,24 @@ def test_open_menus_and_hints(page: PlainPage) -> None:
     assert_well_laid_out(page, "all that can be opened")
 
 
+def test_what_went_wrong_with_an_export_is_told_beside_its_button(page: PlainPage) -> None:
+    page.live(everything().lines())
+    button = page.panel.get_by_role("button", name="Markdown")
+    button.click()
+    asked = page.page.wait_for_function("sent.findLast(m => m.type === 'ask')").json_value()
+    reason = f"the markdown of this session is too much: /{LONG}"
+    known = {key: asked[key] for key in ("request", "client")}
+    page.tell({"type": "refused", **known, "reason": reason})
+
+    told = page.panel.get_by_text("is too much")
+    expect(told).to_be_visible()
+    below, above = button.bounding_box(), told.bounding_box()
+    assert below is not None
+    assert above is not None
+    assert 0 <= below["y"] - (above["y"] + above["height"]) < 40
+    assert_well_laid_out(page, "an export that failed")
+
+
 def test_phases(page: PlainPage) -> None:
     page.begin()
     assert_well_laid_out(page, "loading")

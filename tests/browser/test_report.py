@@ -96,6 +96,29 @@ def test_nothing_hangs_over_the_edge(told: Callable[[], Session], width: int, sh
     assert page.evaluate("document.documentElement.scrollWidth") <= width
 
 
+@pytest.mark.parametrize("light", [False, True], ids=["whole", "light"])
+def test_long_names_are_seen_from_their_start_and_leave_room(light: bool, show: Show) -> None:
+    story = Story()
+    for label in ("M" * 40, "i" * 40, "a_label_that_is_longer_than_any_chart_has_room_for"):
+        story.cell("x", label=label)
+    page = show(
+        story.close(), light, viewport={"width": 1000 if light else 420, "height": 800}
+    ).page
+    chart = page.locator(".chart[aria-label='Energy of the dearest cells']")
+    edge = chart.bounding_box()
+    names = chart.get_by_text("[").all()
+    bar = chart.locator(".mark-rect.role-mark path").first.bounding_box()
+
+    assert edge is not None
+    assert bar is not None
+    assert len(names) == 3
+    for name in names:
+        box = name.bounding_box()
+        assert box is not None
+        assert box["x"] >= edge["x"] - 1
+    assert bar["width"] > 0.4 * edge["width"]
+
+
 @pytest.mark.parametrize("text", [NASTY[2], NASTY[3], *NASTY[-25:-23], NASTY[-1]], ids=range(5))
 def test_words_of_others_do_nothing(text: str, show: Show) -> None:
     seen = show(evil(text))

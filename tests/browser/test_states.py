@@ -343,7 +343,7 @@ def test_two_sessions_read_the_same_counters(page: LabPage) -> None:
     page.wait_open()
     page.panel.get_by_role("button", name="Start tracking").click()
     in_phase(page, "live")
-    found = hint(page, "reads the same counters")
+    found = hint(page, "used this machine, too")
     expect(found).to_contain_text("do not add them up")
 
 

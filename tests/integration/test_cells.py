@@ -715,3 +715,11 @@ def test_log_takes_names(green: Kernel) -> None:
     reply = green.run("log('accuracy')")
     assert reply.status == "error"
     assert "log(accuracy=0.9)" in reply.everything
+
+
+def test_a_cell_without_a_tag_gets_a_suggested_stage(green: Kernel) -> None:
+    fit = "class Model:\n    def fit(self): pass\nModel().fit()"
+    assert green.cell(green.ok(fit)).suggested_stage == "training"
+    tagged = green.cell(green.ok(f"%%energy --stage evaluation -q\n{fit}"))
+    assert (tagged.tags.stage, tagged.suggested_stage) == ("evaluation", None)
+    assert green.cell(green.ok("print('model.fit(X)')")).suggested_stage is None

@@ -1,6 +1,7 @@
 """The pictures: what they draw is what the session holds, and it is drawn without a network."""
 
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -11,8 +12,7 @@ import altair as alt
 import pytest
 
 from jupyter_green.events import CounterInfo, CounterLost, CounterRestored
-from jupyter_green.report import charts, series
-from jupyter_green.report.charts import Charts
+from jupyter_green.report import series, vega, vega_parts
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import uj_to_j
@@ -21,25 +21,25 @@ from tests.simulators.evil import NASTY, evil
 from tests.simulators.story import DRAM, MODEL, PACKAGE, Story, hostile, training
 
 NAMES = ("power", "cells", "sources", "stages", "ledger", "accuracy", "labels")
+SHOWN = {"text/html", "image/svg+xml"}
+"""What a chart gives a notebook: for its page, and for what makes something else of it."""
 ONE_EACH = ("cells", "sources", "ledger", "stages")
 """The charts with one bar a thing."""
 
 
-def drawn(chart: Any) -> list[list[dict[str, Any]]]:
-    """The rows of each layer. Altair keeps them apart from the layers, by a hash."""
-    spec = chart.to_dict()
-    layers = spec.get("layer", [spec])
-    return [spec["datasets"][layer["data"]["name"]] for layer in layers if "data" in layer]
+def drawn(spec: vega_parts.Spec) -> list[list[dict[str, Any]]]:
+    """The rows of each layer."""
+    return [layer["data"]["values"] for layer in spec.get("layer", [spec])]
 
 
-def rows(chart: Any) -> list[dict[str, Any]]:
+def rows(spec: vega_parts.Spec) -> list[dict[str, Any]]:
     """All rows that a chart draws from."""
-    return [row for layer in drawn(chart) for row in layer]
+    return [row for layer in drawn(spec) for row in layer]
 
 
-def bars(chart: Any) -> dict[str, float]:
+def bars(spec: vega_parts.Spec) -> dict[str, float]:
     """Length of each bar by its name."""
-    values = drawn(chart)[0]
+    values = drawn(spec)[0]
     found = {row["name"]: row["energy"] for row in values}
     assert len(found) == len(values), "two bars lie on each other"
     return found
@@ -107,7 +107,7 @@ def test_a_session_without_time_has_no_power() -> None:
 
 def test_cells_are_bands() -> None:
     session = training()
-    spans = {(row["since"], row["until"]) for row in rows(charts.power(session)) if "since" in row}
+    spans = {(row["since"], row["until"]) for row in rows(vega.power(session)) if "since" in row}
 
     assert spans == {(cell.started_s, cell.finished_s) for cell in series.owners(session)}
 
@@ -117,7 +117,7 @@ def test_cells_are_bands() -> None:
 
 def test_the_ledger_is_the_session() -> None:
     session = training()
-    found = bars(charts.ledger(session))
+    found = bars(vega.ledger(session))
 
     assert found == {
         name: uj_to_j(entry.total_uj)
@@ -128,12 +128,12 @@ def test_the_ledger_is_the_session() -> None:
 
 
 def test_cells_are_their_energies_the_dearest_first() -> None:
-    assert list(bars(charts.cells(training())).values()) == [120.0, 60.0, 24.0, 12.0]
+    assert list(bars(vega.cells(training())).values()) == [120.0, 60.0, 24.0, 12.0]
 
 
 def test_bounds_of_cells() -> None:
     session = training()
-    bounds = drawn(charts.cells(session))[1]
+    bounds = drawn(vega.cells(session))[1]
 
     widths = [row["high"] - row["low"] for row in bounds]
     dearest = sorted(session.cells, key=lambda cell: -(cell.energy.total_uj or 0))
@@ -143,7 +143,7 @@ def test_bounds_of_cells() -> None:
 
 def test_sources_are_the_counters_and_details_are_told_apart() -> None:
     session = training()
-    found = rows(charts.sources(session))
+    found = rows(vega.sources(session))
 
     assert {row["name"]: row["energy"] for row in found} == {
         name: uj_to_j(uj) for name, uj in session.total.uj.items()
@@ -153,7 +153,7 @@ def test_sources_are_the_counters_and_details_are_told_apart() -> None:
 
 def test_stages_add_up_to_the_session() -> None:
     session = training()
-    found = bars(charts.stages(session))
+    found = bars(vega.stages(session))
 
     assert found == {"train": 180.0, "no stage": 120.0}
     assert sum(found.values()) == session.total.energy_j
@@ -172,7 +172,7 @@ def test_stages_add_up_to_the_session() -> None:
     ],
 )
 def test_units_that_read_well(uj: float | None, unit: str) -> None:
-    assert charts._energy_unit([uj])[0] == unit
+    assert vega_parts.energy_unit([uj])[0] == unit
 
 
 def test_each_counter_has_a_colour_of_its_own() -> None:
@@ -188,7 +188,7 @@ def test_each_counter_has_a_colour_of_its_own() -> None:
     ]
     session = Story(PACKAGE, DRAM, *gpus, unread=[gpu.name for gpu in gpus]).close()
 
-    colours = charts._source_colours(session)
+    colours = vega._source_colours(session)
 
     assert len(set(colours.values())) == len(colours) == 5
 
@@ -198,7 +198,7 @@ def test_each_counter_has_a_colour_of_its_own() -> None:
 
 def test_the_metric_stands_over_its_energy() -> None:
     session = learning(0.5, 0.7, 0.8)
-    values = [row for row in rows(charts.accuracy(session)) if "run" in row]
+    values = [row for row in rows(vega.accuracy(session)) if "run" in row]
 
     assert [(row["energy"], row["value"]) for row in values] == [(12, 0.5), (24, 0.7), (36, 0.8)]
     assert {row["run"] for row in values} == {"mlp"}
@@ -206,7 +206,7 @@ def test_the_metric_stands_over_its_energy() -> None:
 
 def test_the_best_value_is_ringed_and_what_follows_the_knee_is_shaded() -> None:
     session = learning(0.5, 0.8, 0.9, 0.95, 0.949, 0.951, 0.95, 0.952, 0.952, 0.95)
-    marks = [row for row in rows(charts.accuracy(session)) if "run" not in row]
+    marks = [row for row in rows(vega.accuracy(session)) if "run" not in row]
 
     assert {"energy": 96, "value": 0.952} in marks
     (past,) = (row for row in marks if "until" in row)
@@ -217,9 +217,9 @@ def test_the_best_value_is_ringed_and_what_follows_the_knee_is_shaded() -> None:
 def test_long_runs_are_thinned_and_keep_their_ends_and_best() -> None:
     values = [0.5] * 5000
     values[3333] = 0.9
-    thinned = [row for row in rows(charts.accuracy(learning(*values))) if "run" in row]
+    thinned = [row for row in rows(vega.accuracy(learning(*values))) if "run" in row]
 
-    assert len(thinned) <= charts.MOST_POINTS + 2
+    assert len(thinned) <= vega.MOST_POINTS + 2
     assert 0.9 in {row["value"] for row in thinned}
     assert thinned[-1]["step"] == 4999
 
@@ -231,14 +231,14 @@ def test_a_metric_by_its_name() -> None:
     session = story.close()
 
     def values(name: str | None) -> set[float]:
-        return {row["value"] for row in rows(charts.accuracy(session, name)) if "run" in row}
+        return {row["value"] for row in rows(vega.accuracy(session, name)) if "run" in row}
 
     assert values(None) == {0.9}
     assert values("loss") == {0.3}
 
 
 def test_labels_show_every_run_and_the_mean() -> None:
-    dots, means = drawn(charts.labels(training()))
+    dots, means = drawn(vega.labels(training()))
 
     assert sorted(row["energy"] for row in dots) == [60, 120]
     assert means == [{"name": "mlp 64", "energy": 90}]
@@ -261,7 +261,7 @@ def everything() -> Iterator[Any]:
 def test_every_picture_of_every_session_can_be_drawn(session: Session) -> None:
     for name in NAMES:
         chart = getattr(session.charts, name)()
-        svg = charts.svg(chart.to_dict())
+        svg = vega_parts.svg(chart.to_dict())
         assert isinstance(chart, alt.Chart | alt.LayerChart)
         assert svg.startswith("<svg")
         assert svg.count(">NaN<") == svg.count(">undefined<") == 0
@@ -272,14 +272,14 @@ def test_names_are_values_and_nothing_else(text: str) -> None:
     """A name as a field would be read as a path, one in a formula would be run."""
     session = evil(text)
     for name in NAMES:
-        spec = getattr(Charts(session), name)().to_dict()
+        spec = getattr(vega, name)(session)
         assert len(json.dumps(spec)) < 150_000
         fields = {value for key, value in pairs(spec) if key in ("field", "sort", "href", "expr")}
         assert fields <= {
             *("t", "w", "source", "order", "since", "until", "cell", "category", "energy"),
             *("colour", "name", "low", "high", "group", "run", "value", "step", None),
         }
-        for row in rows(getattr(Charts(session), name)()):
+        for row in rows(spec):
             assert max(len(value) for value in row.values() if isinstance(value, str)) < 60
 
 
@@ -302,9 +302,37 @@ def pairs(value: Any) -> Iterator[tuple[str, Any]]:
 def test_a_chart_shows_itself_without_a_network() -> None:
     data, _ = training().charts.ledger()._repr_mimebundle_()
 
-    assert set(data) == {"image/svg+xml"}
-    assert "productive" in data["image/svg+xml"]
-    assert "<script" not in data["image/svg+xml"]
+    assert set(data) == SHOWN
+    for picture in data.values():
+        assert "productive" in picture
+        assert "<script" not in picture
+        assert "http" not in picture.replace("http://www.w3.org/", "")
+
+
+def test_words_in_a_page_have_the_page_s_colour_and_the_ground_is_the_page_s() -> None:
+    data, _ = training().charts.sources()._repr_mimebundle_()
+    page, picture = data["text/html"], data["image/svg+xml"]
+
+    assert 'fill="#000"' not in page
+    assert 'fill="currentColor"' in page
+    assert 'fill="white"' not in page
+    assert 'fill="white"' in picture, "a converter puts it on who knows what"
+
+
+def test_names_within_drawings_of_one_page_do_not_clash() -> None:
+    pictures = (session.charts.ledger().mark_bar(clip=True) for session in (training(), hostile()))
+    pages = [chart._repr_mimebundle_()[0]["text/html"] for chart in pictures]
+    first, second = (set(re.findall(r'\bid="([^"]+)', page)) for page in pages)
+
+    assert first
+    assert second
+    assert not first & second
+
+
+def test_a_ground_that_the_user_chose_is_kept() -> None:
+    chart = training().charts.ledger().properties(background="#123456")
+
+    assert 'fill="#123456"' in chart._repr_mimebundle_()[0]["text/html"]
 
 
 def test_whoever_chose_a_renderer_gets_it() -> None:
@@ -318,16 +346,30 @@ def test_charts_are_altair_s_own_and_can_be_changed() -> None:
     wide = training().charts.ledger().properties(width=1000)
 
     assert wide.to_dict()["width"] == 1000
-    assert set(wide._repr_mimebundle_()[0]) == {"image/svg+xml"}
+    assert set(wide._repr_mimebundle_()[0]) == SHOWN
+
+
+HEAVY = "print(sorted({'altair', 'vl_convert', 'pandas', 'numpy'} & set(sys.modules)))"
 
 
 def test_altair_is_loaded_on_use() -> None:
+    code = "import sys, jupyter_green.api, jupyter_green.report.charts, jupyter_green.report.html"
+    assert ran(f"{code}; {HEAVY}") == "[]"
+
+
+def test_a_report_needs_no_altair() -> None:
+    """It takes longer to load than the report to be made."""
     code = (
-        "import sys, jupyter_green.api, jupyter_green.report.charts, jupyter_green.report.html;"
-        "print(sorted({'altair', 'vl_convert', 'pandas', 'numpy'} & set(sys.modules)))"
+        "import sys; from jupyter_green.report import html; "
+        "from jupyter_green.sessions import library; "
+        f"html.render(library.load({str(journals()[0])!r})); "
     )
+    assert ran(code + HEAVY) in ("[]", "['vl_convert']")
+
+
+def ran(code: str) -> str:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "[]"
+    return done.stdout.strip()
 
 
 def test_the_pictures_say_what_there_is() -> None:

@@ -53,11 +53,12 @@ from jupyter_green.events import (
     SpanStarted,
     Tags,
 )
-from jupyter_green.insight.findings import LEAST_SHARE, Finding
+from jupyter_green.insight.findings import LEAST_SHARE, Finding, cells_uj
 from jupyter_green.insight.judgement import findings_of
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
 from jupyter_green.sources.counter import Detection
+from jupyter_green.units import uj_to_j
 from tests.simulators.story import MODEL
 from tests.simulators.virtual import KERNEL_PID, NS, VirtualCounter, VirtualMachine
 from tests.unit.test_bounds import info as package
@@ -591,8 +592,13 @@ def truth(book: Notebook, session: Session) -> dict[str, bool]:
     if abs(largest - DOMINATES) < CLEAR:
         del known["dominating cell"]
     for kind, true_j in book.true_j.items():
-        if true_j < LEAST_SHARE * 1.1 * (session.total.energy_j or 0.0) and known[kind]:
+        if true_j < LEAST_SHARE * 1.1 * uj_to_j(cells_uj(session)) and known[kind]:
             del known[kind]
+    if "evaluation" not in book.expected and _stage_j(session, "evaluation") > _stage_j(
+        session, "training"
+    ):
+        # Not put there, and true: a model that was fitted on the CPU and evaluated on the card.
+        del known["evaluation"]
     if BLIND in book.expected:
         known[BLIND] = True
         if "waiting device" not in book.expected:
@@ -600,10 +606,14 @@ def truth(book: Notebook, session: Session) -> dict[str, bool]:
     return known
 
 
+def _stage_j(session: Session, stage: str) -> float:
+    return sum(cell.energy.energy_j or 0.0 for cell in session.cells if cell.tags.stage == stage)
+
+
 def _shares(session: Session) -> Iterable[float]:
     for cell in session.cells:
         if cell.status == "ok" and not cell.tags.deliberate:
-            yield session.share(cell.energy) or 0.0
+            yield (cell.energy.total_uj or 0) / cells_uj(session)
 
 
 def count(score: Score, is_told: bool, is_seeded: bool) -> None:

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from functools import cache
 from html.parser import HTMLParser
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -250,7 +251,7 @@ def test_sources(page: Page) -> None:
 
 def test_stages(page: Page) -> None:
     found = {row["Stage"]: row["Energy"] for row in page.table("Energy by stage")}
-    assert found == {"train": "180 J", "no stage: untagged cells, between cells": "120 J"}
+    assert found == {"train": "180 J", "no stage: other cells, between cells": "120 J"}
 
 
 def test_method_and_refusals(page: Page) -> None:
@@ -456,26 +457,45 @@ def test_ten_thousand_cells(tmp_path: Path) -> None:
 # --- the bundle ---
 
 
-def test_the_bundle_is_made_once_and_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    made = []
-    monkeypatch.setattr(bundle, "user_cache_path", lambda _: tmp_path / "cache")
-    monkeypatch.setattr(
-        "vl_convert.javascript_bundle", lambda snippet: made.append(snippet) or "the bundle"
-    )
-    for _ in range(2):
-        assert bundle.script.__wrapped__() == "the bundle"
-    assert len(made) == 1
-    assert [path.suffix for path in (tmp_path / "cache").iterdir()] == [".js"]
+@pytest.fixture
+def kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The user's cache directory, in which there is nothing yet."""
+    directory = tmp_path / "cache"
+    for variable in ("XDG_CACHE_HOME", "HOME"):
+        monkeypatch.setenv(variable, str(directory))
+    return directory
 
 
-def test_without_a_cache_the_bundle_is_made_each_time(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "file").write_text("in the way", encoding="utf-8")
-    monkeypatch.setattr(bundle, "user_cache_path", lambda _: tmp_path / "file")
-    monkeypatch.setattr("vl_convert.javascript_bundle", lambda _: "the bundle")
+def made_by_a_process() -> str:
+    return bundle.script.__wrapped__()
 
-    assert bundle.script.__wrapped__() == "the bundle"
+
+def test_the_bundle_is_made_once_and_kept(kept: Path) -> None:
+    made = made_by_a_process()
+    (file,) = (path for path in kept.rglob("*") if path.is_file())
+    bundle._write(file, "another")
+
+    assert "vegaEmbed" in made
+    assert version("vl-convert-python") in file.name
+    assert made_by_a_process() == "another", "it was made again"
+
+
+@pytest.mark.parametrize("damage", [b"", b"\xff", b"alert(1)", None], ids=str)
+def test_a_damaged_bundle_is_made_anew(damage: bytes | None, kept: Path) -> None:
+    made = made_by_a_process()
+    (file,) = (path for path in kept.rglob("*") if path.is_file())
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] if damage is None else damage)
+
+    assert made_by_a_process() == made
+    assert file.read_bytes() == whole
+
+
+def test_without_a_cache_the_bundle_is_made_each_time(kept: Path) -> None:
+    kept.write_text("in the way", encoding="utf-8")
+
+    assert "vegaEmbed" in made_by_a_process()
+    assert kept.read_text(encoding="utf-8") == "in the way"
 
 
 def test_the_bundle_cannot_end_its_script() -> None:

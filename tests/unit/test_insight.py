@@ -97,7 +97,7 @@ def test_dominating_cell_names_its_dearest_parts() -> None:
 
     assert finding.energy_uj == 22 * 12_000_000
     assert [fact.name for fact in finding.evidence] == ["simulate()", "steps", "warm up"]
-    assert finding.evidence[0].words == "264 J, 85 % of the session"
+    assert finding.evidence[0].words == "264 J, 85 % of what all cells took"
 
 
 def test_evaluation_dearer_than_training() -> None:
@@ -139,6 +139,25 @@ def test_what_is_small_is_not_told(seconds: float) -> None:
         story.cell(line, 40.0)
 
     assert "failed" not in kinds(story.close())
+
+
+def test_what_was_told_is_told_while_nothing_runs() -> None:
+    """Idle power makes a session dearer, and what was found in it no smaller."""
+    story = Story()
+    story.cell("fit()", 5, status="error")
+    story.cell("study()", 40)
+    assert kinds(story.session()) == ["failed"]
+
+    story.sleep(3600)
+
+    assert kinds(story.session()) == ["failed"]
+
+
+def test_without_cells_there_is_nothing_to_save() -> None:
+    story = Story()
+    story.sleep(3600)
+
+    assert kinds(story.session()) == []
 
 
 def test_less_than_its_bound_is_not_told() -> None:

@@ -190,6 +190,7 @@ any_event: st.SearchStrategy[Event] = st.one_of(
         tags=tags,
         thread=threads,
         parent=parents,
+        suggested_stage=st.none() | st.sampled_from(["training", "Data"]),
     ),
     st.builds(
         CellFinished,

@@ -65,21 +65,21 @@ function addActions(context: CommandContext): void {
   add(
     context,
     CommandIDs.setPlace,
-    () => trans.__('Set Place …'),
+    () => trans.__('Set Place for Energy …'),
     tracked,
     store => setPlace(store, trans)
   );
   add(
     context,
     CommandIDs.export,
-    () => trans.__('Export Report …'),
+    () => trans.__('Export Energy Report …'),
     tracked,
     store => exportReport(store, trans)
   );
   add(
     context,
     CommandIDs.examine,
-    () => trans.__('Examine the Machine …'),
+    () => trans.__('Examine Energy Counters …'),
     tracked,
     store => examine(store, trans)
   );

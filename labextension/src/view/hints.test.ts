@@ -1,11 +1,13 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
 import type { Phase, State } from '../feed/panel';
+import { share } from '../session/figures';
 import type { Session } from '../session/model';
 import { hintsOf } from './hints';
 import { processorRefusal } from './now';
 import { sayingOf } from './phases';
-import { english as t, session } from './testing/sessions';
+import { energy, english as t, session } from './testing/sessions';
+import { clockText } from './words';
 
 function state(told: Session | null, more: Partial<State> = {}): State {
   return {
@@ -49,8 +51,17 @@ test('problems come first and once, and overlaps follow', () => {
   const told = session([overlap, { ...overlap, t: 2 }]);
   assert.deepEqual(words(told, { problems: ['the disk is full', 'the disk is full'] }), [
     'the disk is full',
-    'other.ipynb reads the same counters'
+    `other.ipynb used this machine, too, as seen at ${clockText((1.7e9 + 1) * 1000, Date.now())}`
   ]);
+});
+
+test('what could be saved is for the findings to say, by one rule', () => {
+  const bare = session();
+  const { failed, ...others } = bare.ledger.entries;
+  const entries = { ...others, failed: { ...failed, total_uj: 90e6 } };
+  const told = { ...bare, total: energy(100e6), ledger: { ...bare.ledger, entries } };
+  assert.equal(share(told, told.ledger.entries['failed']), 0.9);
+  assert.deepEqual(words(told), []);
 });
 
 test('what was not chosen is not told, and the remedy beside the watts not again', () => {

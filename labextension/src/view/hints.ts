@@ -1,13 +1,13 @@
 /** What is wrong or doubtful, a line each, with what to do about it. */
 
 import type { Finding, State } from '../feed/panel';
-import { share } from '../session/figures';
+import { wallAt } from '../session/figures';
 import type { Hole, Session } from '../session/model';
 import { formatDuration } from '../session/units';
 import type { Context, Section } from './context';
 import { attribute, button, copyButton, h, Keyed, show, text } from './dom';
 import { processorRefusal } from './now';
-import { clean, commandOf, shareText, unique, type Translate } from './words';
+import { clean, clockText, commandOf, unique, type Translate } from './words';
 
 export interface Hint {
   key: string;
@@ -17,8 +17,6 @@ export interface Hint {
   commands: string[];
 }
 
-/** A smaller share of repeated or failed work is not worth a line. */
-const WORTH_SAYING = 0.1;
 const MOST = 8;
 
 export interface Hints extends Section {
@@ -58,7 +56,7 @@ export function hints(context: Context): Hints {
     element,
     findings,
     update(state, session) {
-      const all = hintsOf(state, session, t);
+      const all = hintsOf(state, session, t, context.now());
       show(list, all.length > 0);
       show(element, all.length > 0 || !report.hidden);
       shown.update(all.slice(0, MOST), hint => hint.key);
@@ -106,15 +104,19 @@ function hintOf(finding: Finding, index: number): Hint {
 // --- what there is to say ---
 
 /** The most urgent first. The key changes with the commands, which are made once. */
-export function hintsOf(state: State, session: Session, t: Translate): Hint[] {
+export function hintsOf(
+  state: State,
+  session: Session,
+  t: Translate,
+  now_ms = Date.now()
+): Hint[] {
   return [
     ...unique([...state.problems, ...session.problems]).map(problem =>
       hint('problem', clean(problem), '', problem)
     ),
     ...holes(session, t),
-    ...overlaps(session, t),
+    ...overlaps(session, t, now_ms),
     ...refusals(session, t),
-    ...waste(session, t),
     ...damage(session, t)
   ];
 }
@@ -163,15 +165,23 @@ function closedHoles(counter: string, all: readonly Hole[], t: Translate): Hint 
   );
 }
 
-function overlaps(session: Session, t: Translate): Hint[] {
-  return unique(
-    session.overlaps.map(({ notebook, pid }) => clean(notebook ?? '') || t('process %1', pid))
-  ).map(other =>
+/** Nobody tells when the other one ended: only that it was seen. */
+function overlaps(session: Session, t: Translate, now_ms: number): Hint[] {
+  const seen = new Map<string, number>();
+  for (const { notebook, pid, seen_s } of session.overlaps) {
+    const other = clean(notebook ?? '') || t('process %1', pid);
+    seen.set(other, Math.min(seen_s, seen.get(other) ?? Infinity));
+  }
+  return [...seen].map(([other, seen_s]) =>
     hint(
       'note',
-      t('%1 reads the same counters', other),
       t(
-        'What both did is in the figures of both. Run one at a time to compare them, and do not add them up.'
+        '%1 used this machine, too, as seen at %2',
+        other,
+        clockText(wallAt(session, seen_s) * 1000, now_ms)
+      ),
+      t(
+        'What both did at the same time is in the figures of both. Run one at a time to compare them, and do not add them up.'
       )
     )
   );
@@ -184,36 +194,6 @@ function refusals(session: Session, t: Translate): Hint[] {
     .map(({ source, counter, reason, remedy }) =>
       hint('note', t('%1 is not used: %2', clean(counter ?? source), clean(reason)), '', remedy)
     );
-}
-
-function waste(session: Session, t: Translate): Hint[] {
-  const part = (name: 'superseded' | 'failed'): number =>
-    share(session, session.ledger.entries[name]) ?? 0;
-  const [superseded, failed] = [part('superseded'), part('failed')];
-  return [
-    ...(superseded >= WORTH_SAYING
-      ? [
-          hint(
-            'note',
-            t('%1 went into runs that were repeated.', shareText(superseded)),
-            t(
-              'Try a change on a part of the data or for one epoch first, keep results in variables or on disk, and split the costly part into a cell of its own.'
-            )
-          )
-        ]
-      : []),
-    ...(failed >= WORTH_SAYING
-      ? [
-          hint(
-            'note',
-            t('%1 went into cells that failed.', shareText(failed)),
-            t(
-              'Run the cell on a few rows before the whole, and save checkpoints, so that a failure does not cost all of it.'
-            )
-          )
-        ]
-      : [])
-  ];
 }
 
 function damage(session: Session, t: Translate): Hint[] {

@@ -7,7 +7,7 @@ import { exportButtons, menu, pauseButton, reportButton } from './actions';
 import { cells } from './cells';
 import type { Context, Section } from './context';
 import { Curves } from './curves';
-import { attribute, h, show, text } from './dom';
+import { attribute, h, show, style, text } from './dom';
 import { keepFocus } from './focus';
 import { hints } from './hints';
 import { line } from './line';
@@ -87,12 +87,16 @@ class View {
       hinted
     ];
     this._body.append(...this._sections.map(section => section.element));
+    // Beside the buttons: the status line may be out of sight.
+    const exported = h('p', { role: 'status' });
+    style(exported, 'overflow-wrap', 'anywhere');
+    const below = { ...context, say: (words: string) => text(exported, clean(words)) };
     this._footer = h(
       'footer',
       {},
-      reportButton(context),
+      reportButton(below),
       h('span', { class: 'jg-dim' }, t('or')),
-      ...exportButtons(context),
+      ...exportButtons(below),
       this._source
     );
     const header = h(
@@ -109,6 +113,7 @@ class View {
       this._status,
       told.element,
       this._body,
+      exported,
       this._footer
     );
     element.append(this._root);

@@ -15,9 +15,20 @@ import {
   type Series,
   type Source
 } from './power';
-import { DASH, deviceName } from './words';
+import { DASH, deviceName, timeLabel } from './words';
 
 const WINDOW_S = 300;
+const FONT = '10px system-ui, sans-serif';
+const MINUTE = 60;
+const HOUR = 3600;
+/** Between the labels of the time; those of uPlot are decimal. */
+const TIME_STEPS_S = [
+  ...[1, 2, 5, 10, 15, 30],
+  ...[1, 2, 5, 10, 15, 30].map(minutes => minutes * MINUTE),
+  ...[1, 2, 3, 6, 12, 24, 48, 96, 168].map(hours => hours * HOUR)
+];
+/** Of the width, at either edge: a label there would be cut. */
+const EDGE = 0.06;
 const PALETTE = ['cpu', 'dram'];
 const GPU_COLOURS = 4;
 
@@ -136,7 +147,7 @@ class Line implements Section {
       cursor: { y: false, drag: { x: false, y: false }, points: { show: false } },
       scales: { x: { time: false, auto: false }, y: { auto: false } },
       series: [{}, ...areas.reverse()],
-      axes: [{ show: false }, this._axis()],
+      axes: [this._times(), this._axis()],
       hooks: {
         drawClear: [plot => this._shade(plot)],
         setCursor: [plot => this._tell(plot.cursor.idx ?? null)]
@@ -145,10 +156,26 @@ class Line implements Section {
     return new uPlot(options, [[]], this._chart);
   }
 
+  /** A few labels, quietly: when it was, counted from the start of the session. */
+  private _times(): uPlot.Axis {
+    return {
+      size: 15,
+      font: FONT,
+      gap: 2,
+      space: 64,
+      incrs: TIME_STEPS_S,
+      stroke: () => this._colour('--jg-dim'),
+      grid: { show: false },
+      ticks: { show: false },
+      filter: (plot, splits) => splits.map(at => (hasRoom(plot, at) ? at : null)),
+      values: (_, splits) => splits.map(at => (at === null ? '' : timeLabel(at)))
+    };
+  }
+
   private _axis(): uPlot.Axis {
     return {
       size: (_, values) => 10 + 6 * Math.max(2, ...(values ?? []).map(value => value.length)),
-      font: '10px system-ui, sans-serif',
+      font: FONT,
       gap: 3,
       space: 30,
       stroke: () => this._colour('--jg-dim'),
@@ -216,6 +243,12 @@ class Line implements Section {
     const top = stacked[stacked.length - 1];
     return t.slice(1).map((seconds, index) => [seconds, top[index + 1]]);
   }
+}
+
+function hasRoom(plot: uPlot, at: number): boolean {
+  const { min, max } = plot.scales.x;
+  const place = (at - min!) / (max! - min!);
+  return place > EDGE && place < 1 - EDGE;
 }
 
 interface Key {

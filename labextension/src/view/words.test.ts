@@ -16,6 +16,7 @@ import {
   placeWords,
   provenanceWords,
   statusWords,
+  timeLabel,
   totalText
 } from './words';
 
@@ -107,4 +108,19 @@ test('what the grams depend on', () => {
     'now Germany 2024, 344 g/kWh · lifecycle · PUE 1.2 · Ember'
   );
   assert.equal(placeWords(session(), t), '');
+});
+
+test('times on an axis', () => {
+  const told = [1, 30, 60, 90, 300, 3600, 5400, 7200, 86400].map(timeLabel);
+  assert.deepEqual(told, [
+    '1 s',
+    '30 s',
+    '1 min',
+    '1:30 min',
+    '5 min',
+    '1 h',
+    '1:30 h',
+    '2 h',
+    '24 h'
+  ]);
 });

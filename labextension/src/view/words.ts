@@ -171,9 +171,20 @@ export function columnTime(seconds: number): string {
     Math.floor(whole / 60) % 60,
     whole % 60
   ];
-  const two = (value: number): string => String(value).padStart(2, '0');
   return hours > 0 ? `${hours}:${two(minutes)}:${two(rest)}` : `${minutes}:${two(rest)}`;
 }
+
+/** `30 s`, `5 min`, `1:30 min`, `2 h`, `2:30 h`: a round time on an axis. */
+export function timeLabel(seconds: number): string {
+  if (seconds < 60) {
+    return `${seconds} s`;
+  }
+  const [unit, size] = seconds < 3600 ? ['min', 60] : ['h', 3600];
+  const rest = Math.round(((seconds % size) / size) * 60);
+  return `${Math.floor(seconds / size)}${rest > 0 ? `:${two(rest)}` : ''} ${unit}`;
+}
+
+const two = (value: number): string => String(value).padStart(2, '0');
 
 /** Number and unit apart, for figures that are set large. */
 export function figureAndUnit(words: string): [figure: string, unit: string] {
@@ -214,9 +225,11 @@ export function carbonTitle(session: Session, t: Translate): string {
         )
       : null;
   const pues = unique(session.periods.map(period => formatNumber(period.pricing.pue)));
+  const { reason } = session.periods.at(-1)!;
   return joined([
     several,
     t('now %1', placeWords(session, t)),
+    clean(reason),
     ...unique(intensities.map(intensity => clean(intensity.basis))),
     `PUE ${pues.join(', ')}`,
     ...unique(intensities.map(intensity => clean(intensity.source)))

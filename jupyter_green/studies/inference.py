@@ -1,0 +1,502 @@
+"""Energy per inference, over batch sizes: half of Green deep learning is about inference.
+
+``measure_inference`` calls a model on batches of several sizes. For each it finds how many calls
+the counters need, warms up, and measures several runs; the runs of all sizes are interleaved in
+random order, so that a machine that grows warmer favours none (Cruz, "Green software engineering
+done right", 2021). The figures are joules per inference with their deviation between runs and the
+counters' bound, throughput, and the latency of single calls.
+
+Xu et al., "A Survey on Green Deep Learning" (arXiv 2111.05193), is why joules per inference is a
+figure of its own here.
+"""
+
+from __future__ import annotations
+
+import math
+import operator
+import random
+import statistics
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from jupyter_green.errors import SettingError
+from jupyter_green.events import Tags
+from jupyter_green.recorder import gpu_sync, here
+from jupyter_green.recorder.names import FIRST_LINE, as_number
+from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.sessions.model import Session
+from jupyter_green.studies import batches
+from jupyter_green.studies.models import calling, check_result, evaluating, name_of
+from jupyter_green.studies.repeat import (
+    RUNS,
+    Repeated,
+    Work,
+    not_in_baseline,
+    one_run,
+    shortest_run_s,
+    told,
+    warmed_up,
+)
+from jupyter_green.units import format_share
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+STAGE = "deployment"
+PER = 1000
+"""Inferences that a person thinks of at once."""
+LATENCY_SHARE = 0.25
+"""Of a run's length: so long single calls are timed before it, and as long after it."""
+LATENCY_CALLS = 20
+"""Fewer calls have no 95th percentile."""
+LONGEST_LATENCY_S = 1.0
+"""Single calls end after so long. Where one takes longer, the runs themselves tell its latency."""
+MOST_CALLS = 1000
+"""Single calls that are timed on one side of a run."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InferenceAt:
+    """What inference costs at one batch size. All energies are of the whole machine."""
+
+    batch_size: int
+    """Inferences (items) of one call."""
+    calls: Repeated
+    """The measured runs, per call."""
+    latencies_s: tuple[float, ...]
+    """Seconds of single calls, each waited for; timed between the runs."""
+
+    @property
+    def energies_per_item_j(self) -> tuple[float, ...]:
+        """Joules per inference, run by run."""
+        return tuple(energy_j / self.batch_size for energy_j in self.calls.energies_j)
+
+    @property
+    def energy_per_item_j(self) -> float:
+        """Mean joules per inference."""
+        return self.calls.energy_j / self.batch_size
+
+    @property
+    def per_1000_j(self) -> float:
+        """Mean joules per 1000 inferences."""
+        return PER * self.energy_per_item_j
+
+    @property
+    def deviation_per_item_j(self) -> float:
+        """Standard deviation between runs, in joules per inference; 0 for a single run."""
+        return self.calls.deviation_j / self.batch_size
+
+    @property
+    def bound_per_item_j(self) -> float:
+        """Half-width of the interval that the counters' updates leave around a single run."""
+        return self.calls.bound_j / self.batch_size
+
+    @property
+    def net_per_item_j(self) -> float | None:
+        """Mean joules per inference above those of the idle machine; None: not known."""
+        net_j = self.calls.net_j
+        return None if net_j is None else net_j / self.batch_size
+
+    @property
+    def net_per_1000_j(self) -> float | None:
+        """Mean joules per 1000 inferences above those of the idle machine; None: not known."""
+        net_j = self.net_per_item_j
+        return None if net_j is None else PER * net_j
+
+    @property
+    def duration_per_item_s(self) -> float:
+        """Mean seconds per inference, in the uninterrupted loop."""
+        return self.calls.duration_s / self.batch_size
+
+    @property
+    def items_per_s(self) -> float:
+        """Throughput: inferences a second, in the uninterrupted loop."""
+        return 1 / self.duration_per_item_s
+
+    @property
+    def latency_s(self) -> float:
+        """Median seconds of a call."""
+        return statistics.median(self.latencies_s)
+
+    @property
+    def latency_p95_s(self) -> float | None:
+        """Seconds that 95 of 100 calls stay within; None: fewer than 20 calls were timed."""
+        if len(self.latencies_s) < LATENCY_CALLS:
+            return None
+        return sorted(self.latencies_s)[math.ceil(0.95 * len(self.latencies_s)) - 1]
+
+    @property
+    def power_w(self) -> float:
+        """Mean watts of the machine during the runs."""
+        return self.calls.power_w
+
+    @property
+    def below_resolution(self) -> bool:
+        """What the counters leave open outweighs the energy: longer runs are needed."""
+        return self.calls.below_resolution
+
+    @property
+    def missing(self) -> tuple[str, ...]:
+        """Counters that could not be read throughout: the energies are lower bounds."""
+        return self.calls.missing
+
+    @property
+    def provenance(self) -> tuple[str, ...]:
+        """measured, integrated, modelled: of the counters in the energies."""
+        return self.calls.provenance
+
+
+@dataclass(frozen=True, kw_only=True, repr=False)
+class Inference:
+    """The energy of inference with one model, by batch size."""
+
+    label: str
+    rows: tuple[InferenceAt, ...]
+    """The smallest batch first."""
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    """What the user says the model is worth, as ``{"accuracy": 0.93}``."""
+    notes: tuple[str, ...] = ()
+    """What a reader must know: assumptions of models, why there is no net figure."""
+
+    @property
+    def best(self) -> InferenceAt:
+        """The batch size with the fewest joules per inference.
+
+        Sizes below the counters' resolution come last. Whether its lead is more than chance, and
+        whether the joules are measured at all, is in :attr:`sentence`.
+        """
+        return min(self.rows, key=lambda row: (row.below_resolution, row.energy_per_item_j))
+
+    @property
+    def modelled(self) -> bool:
+        """A model of the processor is in the joules: they support no claim of saved energy."""
+        return any("modelled" in row.provenance for row in self.rows)
+
+    @property
+    def sentence(self) -> str:
+        """What the figures allow one to say."""
+        from jupyter_green.studies import inference_view  # noqa: PLC0415  (it takes these types)
+
+        return inference_view.sentence(self)
+
+    def at(self, batch_size: int) -> InferenceAt:
+        """The row of a batch size.
+
+        Raises:
+            KeyError: it was not measured.
+        """
+        for row in self.rows:
+            if row.batch_size == batch_size:
+                return row
+        raise KeyError(batch_size)
+
+    def dataframe(self) -> pd.DataFrame:
+        """One row a batch size as a pandas DataFrame; units stand in the names of the columns."""
+        import pandas  # noqa: PLC0415  (loads on use)
+
+        return pandas.DataFrame.from_records([_record(self, row) for row in self.rows])
+
+    def __repr__(self) -> str:
+        from jupyter_green.studies import inference_view  # noqa: PLC0415
+
+        return inference_view.text(self)
+
+    def _repr_html_(self) -> str:
+        from jupyter_green.studies import inference_view  # noqa: PLC0415
+
+        return inference_view.html(self)
+
+
+def measure_inference(  # noqa: PLR0913  (all but two are options)
+    model: Callable[..., Any],
+    batch: Any = (),
+    *,
+    batch_sizes: Sequence[int] | None = None,
+    items: int | None = None,
+    label: str | None = None,
+    technique: str | None = None,
+    metric: Mapping[str, Any] | None = None,
+    runs: int = RUNS,
+    warmup: int = 1,
+    seconds: float | None = None,
+) -> Inference:
+    """Measure joules, latency and throughput of inference.
+
+    ::
+
+        measure_inference(model.predict, x)
+        measure_inference(net, x, batch_sizes=[1, 8, 64, 256], metric={"accuracy": 0.93})
+        measure_inference(lambda: service.answer(questions), items=32, label="int8")
+
+    A tuple is passed as positional arguments and a mapping as named ones; anything else is the
+    one argument. (A model that takes a tuple or a dict as its one argument gets ``(batch,)``.)
+    The first axis counts the items.
+
+    A PyTorch module is called in evaluation mode and without gradients, and is put back into the
+    modes it had. GPU work is waited for at the end of every run. The runs are spans of the
+    session, of the stage ``deployment``.
+
+    Args:
+        model: what is called, as ``model.predict`` or a PyTorch module.
+        batch: what it is called with; left out: nothing.
+        batch_sizes: inferences of one call; smaller ones are cut from the batch, and larger ones
+            repeat its items. Default: the batch as it is.
+        items: inferences of one call, where the batch does not tell.
+        label: what the model is called in every view. Default: the callable's name.
+        technique: a tag of the spans, as of ``%%energy``: ``"quantisation"``.
+        metric: what the model is worth, as ``{"accuracy": 0.93}``: is logged beside, under the
+            label as its run. Energy never stands without the quality it bought.
+        runs: measured runs of each batch size. Fewer than five support no comparison.
+        warmup: runs of each batch size that come before, and are discarded.
+        seconds: length of a run, which may be longer by one call. Default: as long as the
+            counters need (0.1 s for RAPL, 1 s for GPUs and models of the processor).
+
+    Raises:
+        SettingError: an argument makes no sense, or the batch cannot be cut.
+        MetricError: a metric is no number.
+        RecorderError: nothing can be read here, or the recorder does not answer.
+
+    What the model raises, and an interrupt, pass through. The runs that were finished by then
+    are in the session.
+    """
+    _check(model, runs, warmup, seconds)
+    sizes = _sizes(batch, batch_sizes, items)
+    name = str(label or name_of(model))[:FIRST_LINE]
+    values = {str(key): as_number(str(key), value) for key, value in (metric or {}).items()}
+    tracker = here.tracker()
+    tags = Tags(label=name, stage=STAGE, technique=technique, deliberate=True)
+    subjects = [
+        _Subject(model, batch if items else batches.cut(batch, size), size, name, tags, tracker)
+        for size in sizes
+    ]
+    with evaluating(model):
+        _measure(tracker, subjects, runs, warmup, seconds)
+    session = tracker.session()
+    result = Inference(
+        label=name,
+        rows=tuple(subject.row(session) for subject in subjects),
+        metrics=values,
+        notes=tuple(_notes(session, subjects)),
+    )
+    for key, value in values.items():
+        tracker.metric_logged(key, value, run=name)
+    return result
+
+
+# --- one batch size -----------------------------------------------------------------------
+
+
+class _Subject:
+    """The model at one batch size, and what has been measured of it."""
+
+    def __init__(
+        self,
+        model: Callable[..., Any],
+        batch: Any,
+        size: int,
+        label: str,
+        tags: Tags,
+        tracker: Tracker,
+    ) -> None:
+        self.size = size
+        self.spans: list[int] = []
+        self.latencies_s: list[float] = []
+        self._tracker = tracker
+        self._call = calling(model, batch)
+        self._work = Work(self._loop, f"{label}, batch {size}", tags)
+        self._loops = 1
+        self._call_s = 0.0
+        """Of the latest run, per call."""
+
+    def _loop(self, loops: int) -> None:
+        call = self._call
+        result = None
+        began_s = time.perf_counter()
+        for _ in range(loops):
+            result = call()
+        self._wait(result)
+        self._call_s = (time.perf_counter() - began_s) / loops
+
+    def _wait(self, result: Any) -> None:
+        """Until the work is done: GPUs here, and what JAX has only promised."""
+        gpu_sync.synchronize(self._tracker.problems)
+        jax = sys.modules.get("jax")
+        if jax is not None and hasattr(jax, "block_until_ready"):
+            jax.block_until_ready(result)
+
+    def warm_up(self, runs: int, seconds: float | None) -> None:
+        check_result(self._call())
+        self._loops = warmed_up(self._tracker, self._work, seconds=seconds)
+        for _ in range(runs - 1):
+            one_run(self._tracker, self._work, self._loops, "warm-up")
+
+    def run(self, least_calls: int, seconds: float) -> None:
+        """One run, among single calls of the same kind: at both of its ends the power and the
+        caches are those of this batch size, whichever was measured before.
+
+        Args:
+            least_calls: on each side.
+            seconds: of single calls on each side.
+        """
+        if self._call_s >= LONGEST_LATENCY_S:
+            self._run_once()
+            self.latencies_s.append(self._call_s)
+            return
+        self._time_calls(least_calls, seconds)
+        self._run_once()
+        self._time_calls(least_calls, seconds)
+
+    def _run_once(self) -> None:
+        self.spans.append(one_run(self._tracker, self._work, self._loops))
+
+    def _time_calls(self, least: int, seconds: float) -> None:
+        clock = time.perf_counter
+        began_s = clock()
+        for done in range(1, MOST_CALLS + 1):
+            start_s = clock()
+            self._wait(self._call())
+            end_s = clock()
+            self.latencies_s.append(end_s - start_s)
+            passed_s = end_s - began_s
+            if passed_s >= LONGEST_LATENCY_S or (done >= least and passed_s >= seconds):
+                return
+
+    def row(self, session: Session) -> InferenceAt:
+        return InferenceAt(
+            batch_size=self.size,
+            calls=told(session, self.spans, self._loops),
+            latencies_s=tuple(self.latencies_s),
+        )
+
+
+def _measure(
+    tracker: Tracker,
+    subjects: Sequence[_Subject],
+    runs: int,
+    warmup: int,
+    seconds: float | None,
+) -> None:
+    """Warm up and do all runs. Whatever is raised, by the model or by an interrupt, tells where."""
+    subject = subjects[0]
+    try:
+        for subject in subjects:
+            subject.warm_up(warmup, seconds)
+        calls = math.ceil(LATENCY_CALLS / runs / 2)
+        calls_s = LATENCY_SHARE * (seconds or shortest_run_s(tracker.session()))
+        for subject in _in_random_order(subjects, runs):
+            subject.run(calls, calls_s)
+    except BaseException as error:
+        done = sum(len(each.spans) for each in subjects)
+        with suppress(Exception):  # an exception may be of a kind that takes no notes
+            error.add_note(
+                f"measure_inference was at batch size {subject.size} and gives no result; "
+                f"{done} of {runs * len(subjects)} runs were finished and are spans of the session"
+            )
+        raise
+
+
+def _in_random_order(subjects: Sequence[_Subject], runs: int) -> Iterator[_Subject]:
+    """Every one once, then every one again: in rounds, each in an order of its own.
+
+    The user's own random numbers are left as they are.
+    """
+    chance = random.Random()
+    for _ in range(runs):
+        yield from chance.sample(subjects, len(subjects))
+
+
+# --- what was asked -----------------------------------------------------------------------
+
+
+def _check(model: object, runs: int, warmup: int, seconds: float | None) -> None:
+    if not callable(model):
+        raise SettingError(
+            f"a {type(model).__name__} cannot be called: pass what makes a prediction, as "
+            "model.predict"
+        )
+    for name, number in (("runs", runs), ("warmup", warmup)):
+        if _whole(name, number) < 1:
+            raise SettingError(f"{name} must be 1 or more, it is {number}")
+    if seconds is not None and not 0 < seconds < math.inf:
+        raise SettingError(f"seconds must be above 0, it is {seconds}")
+
+
+def _sizes(batch: Any, batch_sizes: Sequence[int] | None, items: int | None) -> list[int]:
+    if items is not None:
+        if batch_sizes is not None:
+            raise SettingError(
+                "items= is the number of inferences of one call, and batch_sizes= has it vary: "
+                "give one of the two"
+            )
+        wanted = [_whole("items", items)]
+    elif batch_sizes is None:
+        wanted = [batches.size_of(batch)]
+    else:
+        batches.size_of(batch)
+        wanted = sorted({_whole("a batch size", size) for size in batch_sizes})
+    if not wanted:
+        raise SettingError("batch_sizes is empty: give at least one")
+    if wanted[0] < 1:
+        raise SettingError(f"a batch holds 1 inference or more, not {wanted[0]}")
+    return wanted
+
+
+def _whole(name: str, number: object) -> int:
+    try:
+        return operator.index(number)  # type: ignore[arg-type]
+    except TypeError:
+        raise SettingError(f"{name} must be a whole number, it is {number!r:.60}") from None
+
+
+# --- what is told -------------------------------------------------------------------------
+
+
+def _notes(session: Session, subjects: Sequence[_Subject]) -> Iterator[str]:
+    spans = [session.span(number) for subject in subjects for number in subject.spans]
+    used = {name for span in spans for name, uj in span.energy.uj.items() if uj}
+    for name, info in session.counters.items():
+        if info.counted and name in used and info.provenance == "modelled":
+            band = f", ± {format_share(info.band)}" if info.band else ""
+            yield f"{name} is modelled: {info.assumption or 'no sensor can be read'}{band}"
+    missing = sorted({name for span in spans for name in span.energy.missing})
+    if missing:
+        yield f"{', '.join(missing)} could not be read throughout: the joules are lower bounds"
+    unknown = not_in_baseline(session, [span.span for span in spans])
+    if unknown:
+        yield (
+            f"no figures net of idle: the baseline was measured before {', '.join(unknown)} was "
+            "used; measure it again"
+        )
+    if session.overlaps:
+        yield "another session read the same counters at the time"
+
+
+def _record(result: Inference, row: InferenceAt) -> dict[str, Any]:
+    return {
+        "label": result.label,
+        "batch_size": row.batch_size,
+        "energy_per_item_j": row.energy_per_item_j,
+        "deviation_per_item_j": row.deviation_per_item_j,
+        "bound_per_item_j": row.bound_per_item_j,
+        "per_1000_j": row.per_1000_j,
+        "net_per_item_j": _or_nan(row.net_per_item_j),
+        "net_per_1000_j": _or_nan(row.net_per_1000_j),
+        "latency_s": row.latency_s,
+        "latency_p95_s": _or_nan(row.latency_p95_s),
+        "items_per_s": row.items_per_s,
+        "power_w": row.power_w,
+        "runs": len(row.calls.energies_j),
+        "calls_per_run": row.calls.loops,
+        "below_resolution": row.below_resolution,
+        "missing": ", ".join(row.missing),
+        "provenance": " + ".join(row.provenance),
+        **{f"metric_{name}": value for name, value in result.metrics.items()},
+    }
+
+
+def _or_nan(value: float | None) -> float:
+    return math.nan if value is None else value
