@@ -92,7 +92,7 @@ def tour_headless(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    venv = set_up(".venv", ["tour", "test"])
+    venv = set_up(".venv", ["tour", "test", "frameworks", "torch"])
     failed = [] if has_c_compiler(venv) else ["C compiler"]
     frontend = {
         "jlpm install": ["jlpm", "install", "--immutable"],

@@ -8,12 +8,14 @@ import shutil
 import signal
 import subprocess
 import sys
+import urllib.request
 from pathlib import Path
 from typing import Any
 
 from frontend import Frontend
 
 ROOT = Path(__file__).resolve().parent.parent
+CPU_INDEX = "https://download.pytorch.org/whl/cpu"
 # In each environment: what was installed there. "{}" while it is in the making, so that an
 # interrupted run shows.
 STAMP = ".made-by-do.json"
@@ -119,8 +121,22 @@ def write_stamp(venv: Path, content: dict[str, Any]) -> None:
 
 
 def pip_install(venv: Path, *what: str) -> int:
-    quiet = ["--quiet", "--disable-pip-version-check"]
-    return run(venv, ["python", "-m", "pip", "install", *quiet, *what])
+    options = ["--quiet", "--disable-pip-version-check", *pytorch_without_cuda(what)]
+    return run(venv, ["python", "-m", "pip", "install", *options, *what])
+
+
+def pytorch_without_cuda(what: tuple[str, ...]) -> list[str]:
+    """Where PyTorch publishes builds for processors alone: the usual ones are ten times as large.
+
+    An index that cannot be reached would keep pip waiting for every package.
+    """
+    if not any("torch" in word for word in what):
+        return []
+    try:
+        urllib.request.urlopen(CPU_INDEX, timeout=3).close()
+    except (OSError, ValueError):
+        return []
+    return ["--extra-index-url", CPU_INDEX]
 
 
 def has_c_compiler(venv: Path) -> bool:
