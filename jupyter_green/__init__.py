@@ -11,6 +11,7 @@ with or without a notebook: :func:`log`, :func:`measure`, :func:`session`, :func
 
 from __future__ import annotations
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0"
@@ -18,9 +19,13 @@ __version__ = "0.1.0"
 __all__ = [
     "EnergyPanel",
     "__version__",
+    "autolog",
+    "compare",
+    "describe_model",
     "load_ipython_extension",
     "log",
     "measure",
+    "measure_inference",
     "save_report",
     "session",
     "track",
@@ -30,9 +35,26 @@ __all__ = [
 if TYPE_CHECKING:
     from IPython.core.interactiveshell import InteractiveShell
 
-    from jupyter_green.api import log, measure, save_report, session
+    from jupyter_green.api import describe_model, log, measure, save_report, session
+    from jupyter_green.integrations import autolog
     from jupyter_green.notebook.widget import EnergyPanel
+    from jupyter_green.studies.compare import compare
+    from jupyter_green.studies.inference import measure_inference
     from jupyter_green.studies.track import track
+
+# Loaded on use: the package is imported by the recorder, too, which needs none of this.
+_MODULES = {
+    "EnergyPanel": "notebook.widget",
+    "autolog": "integrations",
+    "compare": "studies.compare",
+    "describe_model": "api",
+    "log": "api",
+    "measure": "api",
+    "measure_inference": "studies.inference",
+    "save_report": "api",
+    "session": "api",
+    "track": "studies.track",
+}
 
 
 def load_ipython_extension(ipython: InteractiveShell) -> None:
@@ -55,17 +77,6 @@ def _jupyter_labextension_paths() -> list[dict[str, str]]:
 
 
 def __getattr__(name: str) -> Any:
-    # The package is imported by the recorder, too, which needs none of this.
-    if name == "EnergyPanel":
-        from jupyter_green.notebook.widget import EnergyPanel  # noqa: PLC0415
-
-        return EnergyPanel
-    if name in ("log", "measure", "save_report", "session"):
-        from jupyter_green import api  # noqa: PLC0415
-
-        return getattr(api, name)
-    if name == "track":
-        from jupyter_green.studies.track import track  # noqa: PLC0415
-
-        return track
-    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    if name not in _MODULES:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    return getattr(import_module(f"{__name__}.{_MODULES[name]}"), name)

@@ -61,6 +61,43 @@ def log(
         tracker.metric_logged(str(name), value, at, run, direction)
 
 
+def describe_model(
+    name: str | None = None,
+    *,
+    parameters: int | None = None,
+    flops: int | None = None,
+    size_bytes: int | None = None,
+    precision: str | None = None,
+    run: str | None = None,
+) -> None:
+    """Say how large a model is: reports and comparisons show it beside energy and accuracy.
+
+    Time, carbon, model size and FLOPs are the measures by which Xu et al., "A Survey on Green Deep
+    Learning" (arXiv 2111.05193), compare. The callbacks of frameworks say it by themselves.
+
+    Args:
+        name: what the model is called.
+        parameters: their number.
+        flops: floating-point operations of one forward pass of one item.
+        size_bytes: of its weights.
+        precision: ``"fp32"``, ``"bf16"``, ``"int8"`` ...
+        run: the training run that it belongs to; default: the cell's.
+
+    Raises:
+        MetricError: a number is none, or negative.
+    """
+    numbers = {"parameters": parameters, "flops": flops, "size_bytes": size_bytes}
+    counts = {key: _count(key, value) for key, value in numbers.items() if value is not None}
+    here.tracker().model_described(run=run, name=name, precision=precision, **counts)
+
+
+def _count(name: str, value: Any) -> int:
+    number = as_number(name, value)
+    if not 0 <= number < 2**63:
+        raise MetricError(f"{name} must be a number from 0 on, it is {value!r:.60}")
+    return round(number)
+
+
 def session() -> Session:
     """This process's session up to now (or to its end, if it is over).
 

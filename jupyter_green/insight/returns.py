@@ -10,7 +10,6 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import accumulate
-from statistics import median
 
 from jupyter_green.insight.frontier import FEWEST_POINTS, HUNDREDTH, Curve, Point
 from jupyter_green.units import UJ_PER_J, format_number, format_share
@@ -124,6 +123,6 @@ def _gain(before: float, after: float) -> float:
 
 def _best_of_medians(values: Sequence[float]) -> list[float]:
     """The best so far of the medians of each value and its neighbours: all but the last one's."""
-    first = [median(values[:3])] * 2
-    middles = [median(values[index - 1 : index + 2]) for index in range(2, len(values) - 1)]
+    first = [sorted(values[:3])[1]] * 2
+    middles = [sorted(values[index - 1 : index + 2])[1] for index in range(2, len(values) - 1)]
     return list(accumulate([*first, *middles], max))

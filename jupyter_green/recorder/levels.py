@@ -57,8 +57,11 @@ class Levels:
             None where no level has been told on both sides of it. The first one stands for the
             moment at which it was asked for.
         """
+        latest = self.latest
+        if latest is None or t > latest.t:
+            return None
         told = list(self._told)
-        if told and told[0].t - AT_ONCE_S <= t < told[0].t:
+        if told[0].t - AT_ONCE_S <= t < told[0].t:
             return told[0].uj
         for earlier, later in zip(reversed(told[:-1]), reversed(told[1:]), strict=True):
             if earlier.t <= t <= later.t:

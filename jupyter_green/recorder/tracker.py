@@ -119,6 +119,8 @@ class Tracker:
         self._cell_count = 0
         self._span_count = 0
         self._local = threading.local()
+        self._opened_in: dict[int, list[int]] = {}
+        """By open span: those of the thread in which it began."""
         self._listeners: list[Heard] = []
         self._at_end: list[tuple[int, Callable[[str], None]]] = []
         self._fold = Fold()
@@ -311,12 +313,14 @@ class Tracker:
             )
         )
         open_spans.append(span)
+        self._opened_in[span] = open_spans
         return span
 
     def span_finished(self, span: int, status: str = "ok", error: str | None = None) -> None:
         """Mark the end of a named window."""
         self._mark(SpanFinished(t=0.0, span=span, status=status, error=error and writable(error)))
-        open_spans = self._open_spans()
+        # It may end in another thread than the one in which it began.
+        open_spans = self._opened_in.pop(span, [])
         if span in open_spans:
             open_spans.remove(span)
 
@@ -540,7 +544,16 @@ class Tracker:
     def wrong(self, disk: str = "") -> tuple[str, ...]:
         """What is wrong at present and in no event, in sentences; ``disk`` among it."""
         client = "" if self.disowned else self._client.problem
-        return tuple(filter(None, dict.fromkeys((*self.problems, client, disk))))
+        return tuple(filter(None, dict.fromkeys((*self.problems, client, disk, self._gone()))))
+
+    def _gone(self) -> str:
+        """Somebody deletes the data directory under a running session."""
+        if not self._offset or self.journal.exists():
+            return ""
+        return (
+            f"the journal {self.journal} is gone: what is measured from here on is lost; end this "
+            "session and begin another"
+        )
 
     # --- the end ---
 

@@ -29,6 +29,9 @@ class _Mark:
 class _Value:
     at: _Mark
     value: float
+    point: Point | None = None
+    settled: bool = False
+    """The point will not change any more."""
 
 
 class Steps:
@@ -45,6 +48,8 @@ class Steps:
         self._values: list[_Value] = []
         self.done = 0
         """Steps that are over."""
+        self.logged = 0
+        """Values of the metric that were logged."""
         self.each = 1
         """Steps that count as one."""
 
@@ -59,6 +64,7 @@ class Steps:
 
     def value_logged(self, value: float, t_s: float) -> None:
         """The metric was logged."""
+        self.logged += 1
         if len(self._values) > MOST_BOUNDARIES:
             del self._values[1::2]
         self._values.append(_Value(_Mark(t_s), value))
@@ -103,8 +109,16 @@ class Steps:
         begin_uj = self._at(self._begin)
         if begin_uj is None:
             return []
-        known = [(self._at(one.at), one.value) for one in self._values]
-        return [Point(round(uj - begin_uj), value) for uj, value in known if uj is not None]
+        found = []
+        for one in self._values:
+            # Asked after every step: what will not change is not made again.
+            uj = one.at.uj if one.at.final else self._at(one.at)
+            if uj is not None and (one.point is None or not one.settled):
+                one.point = Point(round(uj - begin_uj), one.value)
+                one.settled = one.at.final and self._begin.final
+            if one.point is not None:
+                found.append(one.point)
+        return found
 
     def settle(self) -> None:
         """Take what has become known since: it is not remembered for ever."""

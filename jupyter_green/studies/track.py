@@ -35,6 +35,8 @@ T = TypeVar("T")
 SHOW_EVERY_S = 0.5
 SPAN_S = 0.05
 """Steps that are shorter than this have their spans together."""
+MOST_LOOKS = 50
+"""From so many values on, returns are looked at after every fiftieth part of them."""
 LEAST_GAIN = 0.002
 """Of a metric between 0 and 1: 0.2 points."""
 
@@ -207,8 +209,8 @@ class _Progress:
         self._inner: int | None = None
         self._inner_s = 0.0
         self._last_value: float | None = None
-        self._news = False
-        """A value was logged since the rules were asked."""
+        self._asked_next = 1
+        """So many values must have been logged until the rule of returns is asked again."""
         self._steps = Steps(tracker)
         self._shown_s = 0.0
         self._used_uj: float | None = None
@@ -252,7 +254,7 @@ class _Progress:
 
     def _heard(self, name: str, value: float, t_s: float) -> None:
         if name == self._of._metric and not self._closed:
-            self._last_value, self._news = value, True
+            self._last_value = value
             self._steps.value_logged(value, t_s)
 
     def close(self, status: str) -> None:
@@ -292,9 +294,11 @@ class _Progress:
         )
 
     def _returns(self, rules: Rules) -> str | None:
-        if rules.patience is None or not self._news:
+        values = self._steps.logged
+        if rules.patience is None or values < max(self._asked_next, rules.patience + 3):
             return None
-        self._news = False
+        # Looking at all values after each of very many would cost more than the steps.
+        self._asked_next = values + 1 + values // MOST_LOOKS
         points = self._steps.points
         if not diminishing(points, bool(self._of._lower), rules.patience, rules.least_gain):
             return None

@@ -7,6 +7,10 @@ from tests.benchmarks.figures import Table
 from tests.benchmarks.place import Place, Worker
 from tests.benchmarks.subjects import OURS
 
+LOG_US = 50.0
+STEP_US = 100.0
+"""Most that the loop of a training may wait."""
+
 
 def run(where: Place, names: list[str], effort: Effort) -> Table:
     """Ours alone; a new process for each session."""
@@ -23,8 +27,16 @@ def _one_session(table: Table, worker: Worker, effort: Effort) -> None:
     for _ in range(3):
         log_us = worker.ask("log_calls", count=effort.cells) / 1e3
         measure_us = worker.ask("measure_calls", count=effort.cells) / 1e3
-        table.add("log(loss=..., step=...)", OURS, log_us, "us")
+        table.add("log(loss=..., step=...)", OURS, log_us, "us", aim=LOG_US)
         table.add("with measure('step'): pass", OURS, measure_us, "us")
+    for _ in range(3):
+        for name, count, long, rules, aim in (
+            ("short", effort.cells, False, False, STEP_US),
+            ("of 55 ms", 40, True, False, STEP_US),
+            ("of 55 ms, with a budget and a patience", 40, True, True, None),
+        ):
+            step_us = worker.ask("track_steps", count=count, long=long, rules=rules) / 1e3
+            table.add(f"a step of track(), {name}", OURS, step_us, "us", aim=aim)
     fresh_ms = worker.ask("session_calls", count=20) / 1e6
     table.add("session() in a session of a few cells", OURS, fresh_ms, "ms")
     first_ms = worker.ask("many_cells", count=effort.session_cells) / 1e6

@@ -119,6 +119,27 @@ def log_calls(inside: Inside, count: int) -> float:
     return median(costs)
 
 
+def track_steps(inside: Inside, count: int, long: bool, rules: bool) -> float:
+    """What a step of ``track()`` adds; a long one has marks of its own, short ones share them."""
+    from jupyter_green import log, track
+
+    costs: list[float] = []
+    patience, budget = (5, "100 kWh") if rules else (None, None)
+    bar = track(
+        range(count), metric="loss", patience=patience, least_gain=0, budget=budget, show=False
+    )
+    steps = iter(bar)
+    next(steps)
+    for step in range(count - 1):
+        if long:
+            time.sleep(0.055)
+        log(loss=1 / (step + 1))
+        t0 = now_ns()
+        next(steps)
+        costs.append(now_ns() - t0)
+    return median(costs)
+
+
 def measure_calls(inside: Inside, count: int) -> float:
     """``with measure("step"): pass``."""
     from jupyter_green import measure

@@ -1,0 +1,591 @@
+"""Labels, runs and callables of one or more sessions, compared by energy and by quality.
+
+A label's repeats are the cells (``%%energy --label``) and spans (``measure(label=)``, the trials
+of studies) that carry it; a run's are the windows in which its metrics were logged. One window
+counts once, windows that overlap do not count, and energies are only subtracted where the same
+machine was read with the same counters.
+"""
+
+from __future__ import annotations
+
+import math
+from bisect import bisect_left, bisect_right
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+
+from jupyter_green.errors import SettingError
+from jupyter_green.events import ModelDescribed
+from jupyter_green.insight import verdict
+from jupyter_green.insight.contest import Contest, Pair, Repeat, Side
+from jupyter_green.insight.findings import short
+from jupyter_green.insight.statistics import Contrast, contrast, together
+from jupyter_green.sessions.model import Cell, Metric, Session, Span
+
+STUDY = "study"
+"""Source of the metrics that a study logs about itself ..."""
+LOOPS = "loops"
+"""... and the name of that which says how often a trial did its work."""
+
+PREPARATION = frozenset({"warm-up", "baseline"})
+"""Types of spans that are no repeats."""
+TRIAL = "trial"
+
+AT_ONCE = "another run of this comparison was going on at the same time"
+SHARED = "another session used the machine"
+NO_COUNTER = "no energy counter could be read"
+TOO_SHORT = "too short for the counters"
+
+MOST_SIDES = 40
+"""Labels that are compared where none is named; of more, the first ones."""
+MOST_NAMED = 8
+"""Labels that an error names."""
+FEWEST_ALONE = 3
+"""Runs a side that must be left when those beside another session are left out."""
+
+
+@dataclass(frozen=True)
+class How:
+    """What is compared beside energy, and by what rule."""
+
+    metric: str | None = None
+    """Name of the metric; None: the last that was logged and should be high, else the last."""
+    direction: str | None = None
+    """higher or lower is better; None: as it was logged."""
+    value: str = "last"
+    """The last or the best value of each run."""
+    spans: Collection[int] | None = None
+    """Numbers of the only spans that count, and no cells; None: whatever carries the label."""
+    seed: int = 0
+    """Of permutations at random."""
+
+    def __post_init__(self) -> None:
+        if self.direction not in ("higher", "lower", None):
+            raise SettingError(f"direction must be 'higher' or 'lower', it is {self.direction!r}")
+        if self.value not in ("last", "best"):
+            raise SettingError(f"value must be 'last' or 'best', it is {self.value!r}")
+
+
+def contest(
+    sessions: Session | Sequence[Session], names: Sequence[str] = (), how: How | None = None
+) -> Contest:
+    """Compare labels or runs of one or more sessions; the first is the baseline.
+
+    Args:
+        sessions: where they were measured; each counts once.
+        names: labels, or names of runs; none: the labels of outermost windows, in their order.
+        how: default: the metric that was logged last and should be high.
+
+    Raises:
+        SettingError: fewer than two names, the same one twice, one that nothing carries, or the
+            best value of a metric of which nobody knows what is better.
+    """
+    known = [sessions] if isinstance(sessions, Session) else list(sessions)
+    known = list({session.id: session for session in known}.values())
+    how = how or How()
+    labelled = _labelled(known, how, of_any=not names)
+    wanted = list(names) or list(labelled)[:MOST_SIDES]
+    _check_names(wanted, labelled, known)
+    windows = {name: labelled.get(name) or _windows_of_run(known, name) for name in wanted}
+    metric, lower = _metric(windows, how)
+    if how.value == "best" and metric is not None and lower is None:
+        raise SettingError(
+            f"nobody knows which {short(metric)!r} is better: say direction='higher' or 'lower'"
+        )
+    shared = _shared(known)
+    sides = _disturbed(
+        [_side(name, own, metric, lower, how.value) for name, own in windows.items()],
+        _overlapping([window for own in windows.values() for window in own]),
+        shared,
+    )
+    pairs = _pairs(sides, how.seed)
+    told = metric, lower
+    return Contest(
+        sides=tuple(sides),
+        pairs=pairs,
+        metric=metric,
+        lower=lower,
+        sentences=(*verdict.sentences(pairs, told), *_beside_others(sides, shared)),
+        notes=(*verdict.notes(sides, pairs, told), *_other_grams(sides, known)),
+    )
+
+
+def labels(sessions: Session | Sequence[Session]) -> tuple[str, ...]:
+    """The labels of outermost windows, in the order of their first."""
+    known = [sessions] if isinstance(sessions, Session) else list(sessions)
+    return tuple(_labelled(known, How(), of_any=True))
+
+
+# --- windows ------------------------------------------------------------------------------
+
+
+_Place = tuple[str, int]
+"""``cell`` or ``span``, and its number."""
+_Key = tuple[str, str, int]
+"""Id of the session, and the place in it."""
+
+
+def _place(window: Cell | Span) -> _Place:
+    return ("span", window.span) if isinstance(window, Span) else ("cell", window.number)
+
+
+def _cell_of(window: Cell | Span) -> int | None:
+    """Number of the cell that it is, or lies in."""
+    return window.cell if isinstance(window, Span) else window.number
+
+
+class _Logged:
+    """What was logged in a session, to be found by cell and time."""
+
+    def __init__(self, session: Session) -> None:
+        self.session = session
+        self._metrics: dict[int | None, list[Metric]] = {}
+        for metric in sorted(session.metrics, key=_logged_s):
+            self._metrics.setdefault(metric.cell, []).append(metric)
+        self._nested: dict[int, list[int]] = {}
+        for cell in session.cells:
+            if cell.parent is not None:
+                self._nested.setdefault(cell.parent, []).append(cell.number)
+
+    def cells_in(self, number: int | None) -> set[int | None]:
+        """The cell and those that ran within it."""
+        found, rest = {number}, [number]
+        while rest:
+            at = rest.pop()
+            inner = () if at is None else self._nested.get(at, ())
+            rest += [one for one in inner if one not in found]
+            found.update(inner)
+        return found
+
+    def metrics(self, window: Cell | Span) -> list[Metric]:
+        """Logged during a window, in its cell or one within that, in order.
+
+        What was logged at the very boundary of two spans was the end of the first.
+        """
+        found: list[Metric] = []
+        since_s, until_s = window.started_s, window.finished_s
+        bisect = bisect_right if isinstance(window, Span) else bisect_left
+        for cell in self.cells_in(_cell_of(window)):
+            own = self._metrics.get(cell, [])
+            start = bisect(own, since_s, key=_logged_s)
+            found += own[start : bisect_right(own, until_s, key=_logged_s)]
+        return sorted(found, key=_logged_s)
+
+
+def _logged_s(metric: Metric) -> float:
+    return metric.logged_s
+
+
+@dataclass(frozen=True)
+class _Window:
+    """A cell or a span of a session."""
+
+    logged: _Logged
+    window: Cell | Span
+
+    @property
+    def session(self) -> Session:
+        return self.logged.session
+
+    @property
+    def key(self) -> _Key:
+        return self.session.id, *_place(self.window)
+
+    @cached_property
+    def metrics(self) -> list[Metric]:
+        """Logged during it, in it or in a cell within its cell; in the order of time."""
+        return self.logged.metrics(self.window)
+
+    @cached_property
+    def models(self) -> list[ModelDescribed]:
+        """Described during it, or for a run that logged in it."""
+        if not self.session.models:
+            return []
+        cells = self.logged.cells_in(_cell_of(self.window))
+        runs = {metric.run for metric in self.metrics if metric.run is not None}
+        since, until = self.window.started_s, self.window.finished_s
+        return [
+            model
+            for model in self.session.models
+            if model.run in runs or (model.cell in cells and since <= model.t <= until)
+        ]
+
+
+def _labelled(sessions: Iterable[Session], how: How, *, of_any: bool) -> dict[str, list[_Window]]:
+    """By label its windows in the order of time, each of which counts once.
+
+    Args:
+        of_any: of nested windows only the outermost counts, whatever their labels; else the
+            outermost of each label.
+    """
+    found: dict[str, list[_Window]] = {}
+    for session in sessions:
+        logged = _Logged(session)
+        for window in _outermost(session, how, of_any):
+            found.setdefault(window.tags.label or "", []).append(_Window(logged, window))
+    return found
+
+
+def _outermost(session: Session, how: How, of_any: bool) -> list[Cell | Span]:
+    """Windows with a label. What holds trials is left to these: they are its repeats."""
+    windows: list[Cell | Span] = [] if how.spans is not None else [*session.cells]
+    windows += [one for one in session.spans if how.spans is None or one.span in how.spans]
+    labelled = {_place(one): one for one in windows if one.tags.label}
+    around = _Around(session)
+    of_studies = {
+        above
+        for place, one in labelled.items()
+        if isinstance(one, Span) and one.type == TRIAL
+        for above in around.of(place)
+    }
+    kept = {
+        place: one
+        for place, one in labelled.items()
+        if place not in of_studies and not (isinstance(one, Span) and one.type in PREPARATION)
+    }
+
+    def is_nested(place: _Place, label: str | None) -> bool:
+        outer = (kept[above] for above in around.of(place) if above in kept)
+        return any(of_any or one.tags.label == label for one in outer)
+
+    outermost = [one for place, one in kept.items() if not is_nested(place, one.tags.label)]
+    return sorted(outermost, key=lambda one: one.started_s)
+
+
+class _Around:
+    """What lies around a cell or a span, from the nearest on."""
+
+    def __init__(self, session: Session) -> None:
+        self._spans = {span.span: span for span in session.spans}
+        self._parents = {cell.number: cell.parent for cell in session.cells}
+        self._parents |= {cell.number: cell.parent for cell in session.open_cells}
+
+    def of(self, place: _Place) -> list[_Place]:
+        found: list[_Place] = []
+        kind, number = place
+        cell: int | None = number
+        if kind == "span":
+            parent, cell = self._spans[number].parent, self._spans[number].cell
+            while parent in self._spans and ("span", parent) not in found:
+                found.append(("span", parent))
+                parent = self._spans[parent].parent
+            if cell is not None:
+                found.append(("cell", cell))
+        while cell is not None and (cell := self._parents.get(cell)) is not None:
+            if ("cell", cell) in found:
+                break
+            found.append(("cell", cell))
+        return found
+
+
+def _windows_of_run(sessions: Iterable[Session], run: str) -> list[_Window]:
+    """The largest windows that hold all values of the run in their cell and none of another run.
+
+    Raises:
+        SettingError: there is no such window, or the run went on in different cells.
+    """
+    found, cells = [], set()
+    for session in sessions:
+        logged = _Logged(session)
+        groups: dict[int | None, list[Metric]] = {}
+        for metric in session.metrics:
+            if metric.run == run:
+                groups.setdefault(metric.cell, []).append(metric)
+        cells |= {cell.cell for cell in session.cells if cell.number in groups}
+        windows = (_window_of(logged, cell, own, run) for cell, own in groups.items())
+        found += [window for window in windows if window is not None]
+    if len(cells) > 1:
+        raise SettingError(
+            f"run {short(run)!r} was logged in {len(cells)} different cells, so that what it took "
+            "is no single window: give what is to be compared a label, as %%energy --label NAME"
+        )
+    if not found:
+        raise SettingError(
+            f"run {short(run)!r} has no window of its own: measure() it, or give it a cell and a "
+            "label of its own"
+        )
+    return found
+
+
+def _window_of(
+    logged: _Logged, cell: int | None, own: Sequence[Metric], run: str
+) -> _Window | None:
+    session = logged.session
+    candidates: list[Cell | Span] = [one for one in session.cells if one.number == cell]
+    candidates += [one for one in session.spans if one.cell == cell and one.type not in PREPARATION]
+    since, until = own[0].logged_s, own[-1].logged_s
+    for candidate in sorted(candidates, key=lambda one: one.duration_s, reverse=True):
+        if candidate.started_s <= since and until <= candidate.finished_s:
+            window = _Window(logged, candidate)
+            if {metric.run for metric in window.metrics if metric.run is not None} <= {run}:
+                return window
+    return None
+
+
+def _check_names(
+    names: Sequence[str], labelled: Mapping[str, object], sessions: Iterable[Session]
+) -> None:
+    if len(names) < 2:
+        raise SettingError(f"a comparison needs two labels or runs at least, not {len(names)}")
+    if len(set(names)) < len(names):
+        raise SettingError("a label is named twice: nothing differs from itself")
+    runs = {metric.run: None for session in sessions for metric in session.metrics if metric.run}
+    for name in names:
+        if name in labelled:
+            continue
+        if name in runs:
+            continue
+        there = ", ".join(repr(short(one)) for one in [*labelled, *runs][:MOST_NAMED])
+        raise SettingError(
+            f"no finished cell, span or run is called {short(name)!r}: "
+            + (f"there are {there}" if there else "give cells a label, as %%energy --label NAME")
+        )
+
+
+# --- repeats ------------------------------------------------------------------------------
+
+
+def _metric(windows: Mapping[str, Sequence[_Window]], how: How) -> tuple[str | None, bool | None]:
+    """The metric that is compared, and whether lower is better."""
+    logged = [
+        metric
+        for own in windows.values()
+        for window in own
+        for metric in window.metrics
+        if metric.source != STUDY
+    ]
+    name = how.metric
+    if name is None:
+        higher = [metric for metric in logged if metric.direction == "higher"]
+        in_order = sorted(higher or logged, key=_logged_s)
+        name = in_order[-1].name if in_order else None
+    told = (metric.direction for metric in logged if metric.name == name and metric.direction)
+    direction = how.direction or next(told, None)
+    return name, None if direction is None else direction == "lower"
+
+
+def _side(
+    name: str, windows: Sequence[_Window], metric: str | None, lower: bool | None, value: str
+) -> Side:
+    repeats = [_repeat(window, metric, lower) for window in windows]
+    complete = [one for one in repeats if _is_complete(one)]
+    if len(complete) >= 2:
+        # What lacks a counter would only blur what the others tell.
+        repeats = [
+            replace(one, energy_left_out=f"{', '.join(map(short, one.missing))} missing")
+            if one.missing and not one.energy_left_out
+            else one
+            for one in repeats
+        ]
+    models = [model for window in windows for model in window.models]
+    models += [
+        model
+        for session in {window.session.id: window.session for window in windows}.values()
+        for model in session.models
+        if model.run == name
+    ]
+    return Side(name, tuple(repeats), models[-1] if models else None, uses_best=value == "best")
+
+
+def _is_complete(repeat: Repeat) -> bool:
+    return not (repeat.left_out or repeat.energy_left_out or repeat.missing)
+
+
+def _repeat(found: _Window, metric: str | None, lower: bool | None) -> Repeat:
+    session, window = found.session, found.window
+    logged = found.metrics
+    values = [one.value for one in logged if one.name == metric and one.source != STUDY]
+    finite = [value for value in values if math.isfinite(value)]
+    loops = _loops(logged)
+    energy, grams = window.energy, session.co2_g(window.energy)
+    return Repeat(
+        session=session.id,
+        cell=_cell_of(window),
+        span=window.span if isinstance(window, Span) else None,
+        started_s=window.started_s,
+        status=window.status,
+        error=window.error,
+        loops=loops,
+        duration_s=window.duration_s / loops,
+        energy_j=None if energy.energy_j is None else energy.energy_j / loops,
+        bound_j=energy.bound_j / loops,
+        missing=energy.missing,
+        provenance=energy.provenance,
+        grams=None if grams is None or energy.missing else grams / loops,
+        last=values[-1] if values else None,
+        best=None if lower is None or not finite else (min if lower else max)(finite),
+        measured_by=_measured_by(session),
+        left_out="" if window.status == "ok" else window.error or window.status,
+        energy_left_out=_unusable(window),
+    )
+
+
+def _loops(logged: Iterable[Metric]) -> int:
+    told = [one.value for one in logged if one.name == LOOPS and one.source == STUDY]
+    return int(told[-1]) if told and math.isfinite(told[-1]) and told[-1] >= 1 else 1
+
+
+def _unusable(window: Cell | Span) -> str:
+    if window.energy.total_uj is None:
+        return NO_COUNTER
+    return TOO_SHORT if window.energy.below_resolution else ""
+
+
+def _measured_by(session: Session) -> tuple[str, ...]:
+    """The machine and its counters. Whether a device is used is a part of the technique."""
+    machine = session.machine
+    counters = (
+        f"{info.name} {info.source} {info.provenance}"
+        for info in session.counters.values()
+        if info.counted and info.scope != "device"
+    )
+    return (
+        session.host,
+        machine.cpu,
+        f"{machine.cores} cores",
+        f"{machine.memory_bytes} bytes",
+        *sorted(counters),
+    )
+
+
+# --- what disturbed them ------------------------------------------------------------------
+
+
+def _overlapping(windows: Iterable[_Window]) -> set[_Key]:
+    """Windows of one machine during which another one of the comparison ran."""
+    found: set[_Key] = set()
+    machines: dict[tuple[str, str], list[tuple[float, float, _Key]]] = {}
+    for one in windows:
+        session, window = one.session, one.window
+        times = session.wall_at(window.started_s), session.wall_at(window.finished_s)
+        machines.setdefault((session.host, session.boot_id), []).append((*times, one.key))
+    for own in machines.values():
+        until, latest = -math.inf, None
+        for began, ended, key in sorted(own):
+            if began < until and latest is not None:
+                found |= {key, latest}
+            if ended > until:
+                until, latest = ended, key
+    return found
+
+
+def _shared(sessions: Iterable[Session]) -> dict[str, float]:
+    """By session, when another one was first seen on its counters."""
+    return {
+        session.id: min(overlap.seen_s for overlap in session.overlaps)
+        for session in sessions
+        if session.overlaps
+    }
+
+
+def _disturbed(
+    sides: Sequence[Side], at_once: Collection[_Key], shared: Mapping[str, float]
+) -> list[Side]:
+    """The sides without the runs that others disturbed.
+
+    Runs beside a session that nobody asked for are left out where enough remain on each side;
+    else they all count, and the verdict says so.
+    """
+    sides = [_without(side, AT_ONCE, lambda one: _key(one) in at_once) for side in sides]
+    alone = [_without(side, SHARED, lambda one: _beside(one, shared)) for side in sides]
+    return alone if all(len(side.measured) >= FEWEST_ALONE for side in alone) else sides
+
+
+def _without(side: Side, reason: str, which: Callable[[Repeat], bool]) -> Side:
+    repeats = (
+        replace(one, left_out=one.left_out or reason) if which(one) else one for one in side.repeats
+    )
+    return replace(side, repeats=tuple(repeats))
+
+
+def _beside(repeat: Repeat, shared: Mapping[str, float]) -> bool:
+    since_s = shared.get(repeat.session)
+    return since_s is not None and since_s < repeat.ended_s
+
+
+def _key(repeat: Repeat) -> _Key:
+    if repeat.span is not None:
+        return repeat.session, "span", repeat.span
+    return repeat.session, "cell", repeat.cell or 0
+
+
+def _beside_others(sides: Iterable[Side], shared: Mapping[str, float]) -> Iterable[str]:
+    """Said with the verdict, where such runs count."""
+    if any(_beside(one, shared) for side in sides for one in side.compared):
+        yield "Another session used the machine at the time: what it took is in these figures."
+
+
+def _other_grams(sides: Iterable[Side], sessions: Iterable[Session]) -> Iterable[str]:
+    """What turns energy into grams was not the same for all of them."""
+    measured_in = {one.session for side in sides for one in side.measured if one.grams is not None}
+    conditions = {
+        (period.intensity, period.pricing.pue)
+        for session in sessions
+        if session.id in measured_in
+        for period in session.periods
+        if period.intensity is not None
+    }
+    if len(conditions) > 1:
+        yield "Carbon intensity or PUE changed between runs: CO2e differs by that as well."
+
+
+# --- pairs --------------------------------------------------------------------------------
+
+
+def _pairs(sides: Sequence[Side], seed: int) -> tuple[Pair, ...]:
+    """The first side with every other one; p-values corrected for the number of pairs.
+
+    Energy, time and quality are three questions, each with a correction of its own.
+    """
+    baseline, *others = sides
+    doubts = [_doubt(baseline, other) for other in others]
+    energies = _contrasts(
+        [
+            None if doubt else (baseline.energies_j, other.energies_j)
+            for doubt, other in zip(doubts, others, strict=True)
+        ],
+        seed,
+    )
+    times = _contrasts([(baseline.durations_s, other.durations_s) for other in others], seed)
+    values = _contrasts([(baseline.values, other.values) for other in others], seed)
+    drafts = [
+        Pair(baseline, other, energy, time, quality, doubt)
+        for other, energy, time, quality, doubt in zip(
+            others, energies, times, values, doubts, strict=True
+        )
+    ]
+    return tuple(map(_carried, drafts))
+
+
+def _contrasts(
+    samples: Sequence[tuple[tuple[float, ...], tuple[float, ...]] | None], seed: int
+) -> list[Contrast | None]:
+    """None where a side has fewer than two values."""
+    usable = [pair if pair and min(map(len, pair)) > 1 else None for pair in samples]
+    judged = iter(together([contrast(*pair, seed=seed) for pair in usable if pair]))
+    return [next(judged) if pair else None for pair in usable]
+
+
+def _doubt(baseline: Side, other: Side) -> str:
+    """Why their energies are not held against each other."""
+    both = (baseline, other)
+    if len({one.measured_by for side in both for one in side.compared}) > 1:
+        return "elsewhere"
+    if any(side.compared and _unread(side) for side in both):
+        return "no counter"
+    if any("modelled" in side.provenance for side in both):
+        return "modelled"
+    if any(len(side.measured) < 2 for side in both):
+        return "few"
+    return "lower bounds" if baseline.at_least and other.at_least else ""
+
+
+def _unread(side: Side) -> bool:
+    return all(one.energy_j is None for one in side.compared)
+
+
+def _carried(pair: Pair) -> Pair:
+    """A lower bound carries a claim to one side only: without it, energy is not judged."""
+    if not (pair.baseline.at_least or pair.other.at_least) or pair.doubt:
+        return pair
+    return pair if pair.least_saving is not None else replace(pair, doubt="lower bounds")

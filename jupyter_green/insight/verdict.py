@@ -1,0 +1,321 @@
+"""A comparison in sentences that are right about energy and about quality.
+
+No sentence claims a saving in energy from modelled figures, from lower bounds that do not carry
+it, from other machines or counters, or from too few runs; each says what it is instead. Names
+are the user's: bounded here, made harmless by whoever shows the sentence.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+from jupyter_green.insight.contest import Pair, Side, is_fraction
+from jupyter_green.insight.findings import short
+from jupyter_green.insight.frontier import HUNDREDTH
+from jupyter_green.insight.statistics import Contrast
+from jupyter_green.units import UJ_PER_J, format_energy, format_number
+
+MODELLED = "modelled: joules are seconds times assumed watts, so that no saving in energy is told"
+FEW = 5
+"""Runs a side below which only large differences can be found."""
+
+Metric = tuple[str | None, bool | None]
+"""Its name, and whether lower is better."""
+
+
+def sentences(pairs: Sequence[Pair], metric: Metric) -> tuple[str, ...]:
+    """One a pair; one for all where each has run but once."""
+    if len(pairs) > 1 and all(_ran_once(side) for side in (pairs[0].baseline, *_others(pairs))):
+        return (f"none of the {len(pairs) + 1} can be judged: one run each.",)
+    return tuple(f"{_sentence(pair, metric)}." for pair in pairs)
+
+
+def _ran_once(side: Side) -> bool:
+    return len(side.repeats) == len(side.compared) == 1
+
+
+def _others(pairs: Sequence[Pair]) -> Iterable[Side]:
+    return (pair.other for pair in pairs)
+
+
+def _sentence(pair: Pair, metric: Metric) -> str:
+    nothing = _nothing(pair)
+    if nothing:
+        return nothing
+    cost = _cost(pair)
+    # "its" is only clear where the sentence has begun with the name.
+    told_of_it = any(one is not None and one.found for one in _judged_by(pair))
+    return f"{cost}, and {_quality(pair, metric, told_of_it)}"
+
+
+def _judged_by(pair: Pair) -> tuple[Contrast | None, ...]:
+    """What the sentence about the cost ends with."""
+    if pair.doubt == "elsewhere":
+        return ()
+    return (pair.duration,) if pair.doubt else (pair.energy,)
+
+
+def _nothing(pair: Pair) -> str:
+    """Where there is nothing to compare: too few runs."""
+    sides = (pair.baseline, pair.other)
+    for side in sides:
+        if not side.succeeded:
+            return f"{short(side.name)} cannot be judged: none of its {_attempts(side)} succeeded"
+        if not side.compared:
+            return f"{short(side.name)} cannot be judged: all of its runs are left out"
+    if all(len(side.compared) == 1 for side in sides):
+        return f"{_names(pair)} cannot be judged: one run each"
+    for side in sides:
+        if len(side.compared) == 1:
+            return f"{_names(pair)} cannot be judged: one run of {short(side.name)}"
+    return ""
+
+
+# --- energy and time ----------------------------------------------------------------------
+
+
+def _cost(pair: Pair) -> str:
+    match pair.doubt:
+        case "":
+            return _energy(pair)
+        case "modelled":
+            return f"{MODELLED}; {_time(pair)}"
+        case "no counter":
+            return f"no energy counter could be read; {_time(pair)}"
+        case "elsewhere":
+            return (
+                f"{_names(pair)} were measured on different machines or with different counters: "
+                "their energies are not subtracted"
+            )
+        case "lower bounds":
+            return f"{_bounds(pair)}; {_time(pair)}"
+    return f"energy cannot be judged: {_why_few(pair)}; {_time(pair)}"
+
+
+def _energy(pair: Pair) -> str:
+    contrast = pair.energy
+    assert contrast is not None
+    if pair.baseline.at_least or pair.other.at_least:
+        return _at_least(pair)
+    if not contrast.found:
+        return (
+            f"no difference in energy between {_names(pair)} was found: the interval is "
+            f"{_change_interval(contrast)} ({_runs(contrast)})"
+        )
+    return f"{short(pair.other.name)} used {_changed(contrast, 'energy', pair)}"
+
+
+def _time(pair: Pair) -> str:
+    contrast = pair.duration
+    if contrast is None:
+        return "nor can time be judged"
+    if not contrast.found:
+        return (
+            f"no difference in time between {_names(pair)} was found: the interval is "
+            f"{_change_interval(contrast)} ({_runs(contrast)})"
+        )
+    return f"{short(pair.other.name)} took {_changed(contrast, 'time', pair)}"
+
+
+def _at_least(pair: Pair) -> str:
+    saved = pair.least_saving
+    contrast = pair.energy
+    assert saved is not None
+    assert contrast is not None
+    bounded = pair.baseline if pair.baseline.at_least else pair.other
+    percent = 100 * abs(saved)
+    step = 10.0 ** -_decimals(percent, 1)
+    # Rounded down, or it would not hold.
+    least = format_number(math.floor(percent / step) * step)
+    return (
+        f"{short(pair.other.name)} used at least {least} % {'less' if saved > 0 else 'more'} "
+        f"energy than {short(pair.baseline.name)} ({_runs(contrast)}; the energy of "
+        f"{short(bounded.name)} is a lower bound, {_missing(bounded)} missing)"
+    )
+
+
+def _bounds(pair: Pair) -> str:
+    bounded = [side for side in (pair.baseline, pair.other) if side.at_least]
+    names = " and ".join(short(side.name) for side in bounded)
+    missing = ", ".join(dict.fromkeys(_missing(side) for side in bounded))
+    is_are = "is a lower bound" if len(bounded) == 1 else "are lower bounds"
+    return (
+        f"whether {short(pair.other.name)} used less energy than {short(pair.baseline.name)} "
+        f"cannot be told: the energy of {names} {is_are} ({missing} missing)"
+    )
+
+
+def _why_few(pair: Pair) -> str:
+    for side in (pair.baseline, pair.other):
+        if len(side.measured) < 2:
+            reasons = side.left_out()
+            why = f" ({max(reasons, key=reasons.__getitem__)})" if reasons else ""
+            count = "only 1 run" if side.measured else "no run"
+            return f"{count} of {short(side.name)} tells it{why}"
+    return "too few runs"
+
+
+def _changed(contrast: Contrast, what: str, pair: Pair) -> str:
+    """``31 % less energy than baseline (95 % interval 27 to 35 %, 7 runs each)``."""
+    tested = contrast.welch
+    less = tested.difference < 0
+    than = f"{'less' if less else 'more'} {what} than {short(pair.baseline.name)}"
+    low, high = tested.ratio_low, tested.ratio_high
+    if tested.ratio is None or low is None or high is None or not math.isfinite(high - low):
+        return f"{than} (by how many percent is open, {_runs(contrast)})"
+    ends = (1 - high, 1 - low) if less else (low - 1, high - 1)
+    percent = [100 * end for end in ends]
+    if percent[0] == percent[1]:
+        return f"{format_number(percent[0])} % {than} ({_runs(contrast)}, all alike)"
+    decimals = _enough(*percent)
+    value = _number(100 * abs(tested.ratio - 1), decimals)
+    texts = [_number(end, decimals) for end in percent]
+    return f"{value} % {than} (95 % interval {texts[0]} to {texts[1]} %, {_runs(contrast)})"
+
+
+def _change_interval(contrast: Contrast) -> str:
+    """``-2 to +3 %``."""
+    low, high = contrast.welch.ratio_low, contrast.welch.ratio_high
+    if low is None or high is None or not math.isfinite(high - low):
+        return "too wide to tell"
+    percent = (100 * (low - 1), 100 * (high - 1))
+    decimals = _enough(*percent)
+    return f"{_signed(percent[0], decimals)} to {_signed(percent[1], decimals)} %"
+
+
+# --- quality ------------------------------------------------------------------------------
+
+
+def _quality(pair: Pair, metric: Metric, told_of_it: bool) -> str:
+    name, lower = metric
+    if name is None:
+        return "what that bought is not known: no metric was logged"
+    name = short(name)
+    its = f"its {name}" if told_of_it else f"the {name} of {short(pair.other.name)}"
+    contrast = pair.quality
+    if contrast is None:
+        few = [short(side.name) for side in (pair.baseline, pair.other) if len(side.values) < 2]
+        return f"{its} cannot be judged: fewer than two values of {' and '.join(few)}"
+    points = is_fraction([*contrast.first, *contrast.second], lower)
+    size, unit = (HUNDREDTH, " points") if points else (1.0, "")
+    tested = contrast.welch
+    low, high = tested.low / size, tested.high / size
+    if low == high == 0:
+        return f"{its} was the same in every run"
+    if not contrast.found and low == high:
+        what = _differs((low, high), low, unit, lower)
+        return f"{its} was {what}, which are too few to tell it from chance"
+    decimals = _enough(low, high)
+    if not contrast.found:
+        ends = f"{_signed(low, decimals)} to {_signed(high, decimals)}{unit}"
+        return f"no difference in {name} was found ({ends})"
+    return f"{its} was {_differs((low, high), tested.difference / size, unit, lower)}"
+
+
+def _differs(ends: tuple[float, float], difference: float, unit: str, lower: bool | None) -> str:
+    """``0.4 points lower (0.1 to 0.7)``."""
+    is_less = difference < 0
+    worse = "" if lower is not True else f", which is {'better' if is_less else 'worse'}"
+    words = f"{unit} {'lower' if is_less else 'higher'}{worse}"
+    if ends[0] == ends[1]:
+        return f"{_with_unit(format_number(abs(difference)), words)} in every run"
+    decimals = _enough(*ends)
+    texts = [_number(end, decimals) for end in (sorted(-end for end in ends) if is_less else ends)]
+    return f"{_with_unit(_number(abs(difference), decimals), words)} ({' to '.join(texts)})"
+
+
+def _with_unit(number: str, words: str) -> str:
+    return f"{number}{words.replace('points', 'point', 1) if number == '1' else words}"
+
+
+# --- notes --------------------------------------------------------------------------------
+
+
+def notes(sides: Sequence[Side], pairs: Sequence[Pair], metric: Metric) -> Iterable[str]:
+    """What was left out, and what limits the trust in the figures."""
+    for side in sides:
+        yield from _side_notes(side, metric[0])
+    judged = [one for pair in pairs for one in (pair.energy, pair.duration) if one is not None]
+    if any(min(len(one.first), len(one.second)) < FEW for one in judged):
+        yield f"Fewer than {FEW} runs a side: only large differences can be found."
+    if len(pairs) > 1 and judged:
+        yield f"The p-values of {len(pairs)} pairs are corrected for their number (Holm)."
+
+
+def _side_notes(side: Side, metric: str | None) -> Iterable[str]:
+    name = short(side.name)
+    broken = _broken(side)
+    if broken:
+        spent = "" if side.spent_j is None else f"; all its attempts together took {_spent(side)}"
+        yield f"{name}: {broken} of {_attempts(side)}{spent}."
+    for reason, count in side.left_out().items():
+        runs = "1 run is" if count == 1 else f"{count} runs are"
+        yield f"{name}: {runs} not in the mean energy ({reason})."
+    loops = {one.loops for one in side.compared}
+    if loops - {1}:
+        counts = " or ".join(f"{count:,}" for count in sorted(loops))
+        yield f"{name}: energy and time are those of one of {counts} loops a run."
+    lacking = len(side.compared) - len(side.values)
+    if metric is not None and lacking:
+        runs = "1 run has" if lacking == 1 else f"{lacking} runs have"
+        yield f"{name}: {runs} no finite {short(metric)}."
+
+
+def _broken(side: Side) -> str:
+    failed = [one for one in side.repeats if one.status not in ("ok", "interrupted")]
+    kinds = sorted({short(one.error or one.status) for one in failed})
+    parts = [f"{len(failed)} failed ({', '.join(kinds)})"] if failed else []
+    if side.interrupted:
+        parts.append(f"{side.interrupted} interrupted")
+    return " and ".join(parts)
+
+
+def _spent(side: Side) -> str:
+    spent = format_energy((side.spent_j or 0.0) * UJ_PER_J)
+    return f"{spent} at least" if side.spent_at_least else spent
+
+
+# --- words --------------------------------------------------------------------------------
+
+
+def _names(pair: Pair) -> str:
+    return f"{short(pair.other.name)} and {short(pair.baseline.name)}"
+
+
+def _missing(side: Side) -> str:
+    return ", ".join(map(short, side.at_least))
+
+
+def _attempts(side: Side) -> str:
+    return f"{len(side.repeats)} run{'s' * (len(side.repeats) != 1)}"
+
+
+def _runs(contrast: Contrast) -> str:
+    first, second = len(contrast.first), len(contrast.second)
+    return f"{first} runs each" if first == second else f"{second} runs against {first}"
+
+
+def _enough(low: float, high: float) -> int:
+    """Decimals that show an interval: one digit of its half-width, and no end as 0 that is none."""
+    ends = [abs(end) for end in (low, high) if end]
+    decimals = _decimals((high - low) / 2, 1)
+    while decimals < 6 and any(round(end, decimals) == 0 for end in ends):
+        decimals += 1
+    return decimals
+
+
+def _decimals(size: float, digits: int) -> int:
+    if not 0 < size < math.inf:
+        return 0
+    return min(6, max(0, digits - 1 - math.floor(math.log10(size))))
+
+
+def _number(value: float, decimals: int) -> str:
+    # Adding zero turns the -0.0 that is left of a small negative value into 0.0.
+    return f"{round(value, decimals) + 0.0:.{decimals}f}"
+
+
+def _signed(value: float, decimals: int) -> str:
+    text = _number(value, decimals)
+    return text if value <= 0 or float(text) == 0 else f"+{text}"

@@ -1,0 +1,354 @@
+"""Techniques side by side: time, energy, carbon, quality, size, parameters and FLOPs in one table.
+
+These are the measures by which the surveys of green deep learning compare (Xu et al., 2021). As
+text, as Markdown, as HTML for the output of a cell, as a section of the report and as a data
+frame. All names in them are made harmless here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from jupyter_green.insight import compare
+from jupyter_green.insight.contest import Contest, Pair, Side
+from jupyter_green.insight.frontier import HUNDREDTH
+from jupyter_green.insight.statistics import Contrast, Estimate
+from jupyter_green.report import compared_drawn, html_parts
+from jupyter_green.report.inert import markdown, short
+from jupyter_green.report.markdown import grid
+from jupyter_green.report.text import cut, display_width
+from jupyter_green.sessions.model import Session
+from jupyter_green.units import (
+    UJ_PER_J,
+    format_co2,
+    format_duration,
+    format_energy,
+    format_energy_with_bound,
+    format_number,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_SENTENCE = 1000
+LONGEST_NAME = 60
+NAME_IN_TEXT = 30
+TEXT_COLUMNS = (0, 9)
+"""Columns of words, which begin at the left."""
+
+
+# --- the table ----------------------------------------------------------------------------
+
+
+def columns(contest: Contest) -> tuple[str, ...]:
+    """Titles of the columns of :func:`rows`; empty ones are left out by the views."""
+    metric = short(contest.metric or "", 40)
+    return (
+        "Label",
+        "Runs",
+        "Energy",
+        "Energy change",
+        "Time",
+        "Time change",
+        "CO2e",
+        f"{'Best' if contest.sides[0].uses_best else 'Last'} {metric}",
+        f"Change of {metric}",
+        "Remarks",
+        "Parameters",
+        "Size",
+        "FLOPs",
+    )
+
+
+def rows(contest: Contest) -> list[tuple[str, ...]]:
+    """One a side, with a text for each column. Names are on one line and bounded, no more."""
+    pairs = {pair.other.name: pair for pair in contest.pairs}
+    return [_row(contest, side, pairs.get(side.name)) for side in contest.sides]
+
+
+def _row(contest: Contest, side: Side, pair: Pair | None) -> tuple[str, ...]:
+    model = side.model
+    return (
+        short(side.name, LONGEST_NAME) or "(no text)",
+        _runs(side),
+        _energy(side),
+        _change(pair.energy) if pair else "",
+        _duration(side.duration),
+        _change(pair.duration) if pair else "",
+        "" if side.grams is None else format_co2(side.grams.mean),
+        _quality(side.quality, contest.is_fraction),
+        _change_of_quality(pair.quality, contest.is_fraction) if pair else "",
+        ", ".join(_remarks(side, pair)),
+        "" if model is None or model.parameters is None else f"{model.parameters:,}",
+        "" if model is None or model.size_bytes is None else _size(model.size_bytes),
+        "" if model is None or model.flops is None else f"{model.flops:,}",
+    )
+
+
+def _runs(side: Side) -> str:
+    count, attempts = len(side.compared), len(side.repeats)
+    return str(count) if count == attempts else f"{count} of {attempts}"
+
+
+def _energy(side: Side) -> str:
+    energy = side.energy
+    if energy is None:
+        return ""
+    if side.at_least:
+        return f"≥ {format_energy(energy.mean * UJ_PER_J)}"
+    if energy.low is None or "modelled" in side.provenance:
+        # How runs vary says nothing of how far a model is off.
+        return format_energy(energy.mean * UJ_PER_J)
+    return format_energy_with_bound(energy.mean * UJ_PER_J, (energy.mean - energy.low) * UJ_PER_J)
+
+
+def _duration(duration: Estimate | None) -> str:
+    return "" if duration is None else format_duration(duration.mean)
+
+
+def _quality(quality: Estimate | None, is_fraction: bool) -> str:
+    """With two digits of its half-width, as a fraction or as it was logged."""
+    if quality is None:
+        return ""
+    half = 0.0 if quality.low is None else quality.mean - quality.low
+    if not half:
+        return f"{quality.mean:.6g}"
+    decimals = max(3 if is_fraction else 0, 1 - math.floor(math.log10(half)))
+    if decimals > 8 or abs(quality.mean) >= 1e9:
+        return f"{quality.mean:.6g} ± {half:.2g}"
+    return f"{quality.mean:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def _change(contrast: Contrast | None) -> str:
+    if contrast is None:
+        return ""
+    ratio = contrast.welch.ratio
+    if not contrast.found:
+        return "none found"
+    if ratio is None or not math.isfinite(ratio):
+        return "more" if contrast.welch.difference > 0 else "less"
+    return f"{'+' if ratio > 1 else ''}{format_number(100 * (ratio - 1), 2)} %"
+
+
+def _change_of_quality(contrast: Contrast | None, is_fraction: bool) -> str:
+    if contrast is None:
+        return ""
+    if not contrast.found:
+        return "none found"
+    difference = contrast.welch.difference / (HUNDREDTH if is_fraction else 1.0)
+    return f"{difference:+.2g}{' points' if is_fraction else ''}"
+
+
+def _remarks(side: Side, pair: Pair | None) -> Iterable[str]:
+    if not side.succeeded:
+        yield "never succeeded"
+    if side.failed and side.succeeded:
+        yield f"{side.failed} failed"
+    if side.interrupted:
+        yield f"{side.interrupted} interrupted"
+    left_out = sum(side.left_out().values())
+    if left_out:
+        yield f"{left_out} left out"
+    if side.at_least:
+        yield "a lower bound"
+    if side.provenance and side.provenance != ("measured",):
+        yield " + ".join(side.provenance)
+    if pair is not None and pair.doubt == "elsewhere":
+        yield "other machine or counters"
+
+
+def _size(size_bytes: int) -> str:
+    return f"{format_number(size_bytes / 1e6)} MB"
+
+
+@dataclass(frozen=True)
+class _Table:
+    titles: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    left: tuple[int, ...]
+    """Columns of words."""
+
+
+def _table(contest: Contest) -> _Table:
+    """Without the columns in which nothing stands."""
+    titles, lines = columns(contest), rows(contest)
+    used = [i for i in range(len(titles)) if any(line[i] for line in lines)]
+    return _Table(
+        tuple(titles[i] for i in used),
+        tuple(tuple(line[i] for i in used) for line in lines),
+        tuple(place for place, i in enumerate(used) if i in TEXT_COLUMNS),
+    )
+
+
+def _verdict(contest: Contest) -> list[str]:
+    """Made harmless for a terminal, as the notes are."""
+    return [short(one, LONGEST_SENTENCE) for one in contest.sentences]
+
+
+def _notes(contest: Contest) -> list[str]:
+    return [short(one, LONGEST_SENTENCE) for one in contest.notes]
+
+
+# --- text and Markdown --------------------------------------------------------------------
+
+
+def render(contest: Contest) -> str:
+    """The comparison as text, the verdict first."""
+    table = _table(contest)
+    lines = [table.titles, *((cut(line[0], NAME_IN_TEXT), *line[1:]) for line in table.lines)]
+    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
+    drawn = (_aligned(line, widths, table.left) for line in lines)
+    notes = _notes(contest)
+    return "\n".join([*_verdict(contest), "", *drawn, *([""] if notes else []), *notes])
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> str:
+    texts = []
+    for place, (text, width) in enumerate(zip(line, widths, strict=True)):
+        blank = " " * (width - display_width(text))
+        texts.append(text + blank if place in left else blank + text)
+    return "  ".join(texts).rstrip()
+
+
+def render_markdown(contest: Contest) -> str:
+    """The comparison as Markdown, for a pull request."""
+    table = _table(contest)
+    figures = grid(table.titles, table.lines, left=table.left)
+    verdict, notes = map(markdown, _verdict(contest)), map(markdown, _notes(contest))
+    return "\n\n".join([*verdict, figures, *notes])
+
+
+# --- HTML for the output of a cell --------------------------------------------------------
+
+_ROOT = "font-size:13px;line-height:1.4;max-width:60em;font-variant-numeric:tabular-nums"
+_CELL = "padding:2px 12px 2px 0;vertical-align:top"
+_SMALL = "font-size:11px;opacity:.75"
+
+
+def fragment(contest: Contest) -> str:
+    """Verdict, table and chart: no script, no style sheet, colours of text inherited."""
+    verdict = "".join(f"<div>{_inert(one)}</div>" for one in _verdict(contest))
+    told = "".join(f'<li style="margin:2px 0">{_inert(one)}</li>' for one in _notes(contest))
+    below = f'<ul style="margin:8px 0 0;padding-left:18px;{_SMALL}">{told}</ul>' if told else ""
+    return (
+        f'<div style="{_ROOT}"><div style="font-size:14px;font-weight:600">{verdict}</div>'
+        f"{_html_table(contest)}{compared_drawn.drawing(contest)}{below}</div>"
+    )
+
+
+def _inert(line: str) -> str:
+    return f"<bdi>{escape(line)}</bdi>"
+
+
+def _html_table(contest: Contest) -> str:
+    table = _table(contest)
+
+    def align(place: int) -> str:
+        return "left" if place in table.left else "right;white-space:nowrap"
+
+    head = "".join(
+        f'<th scope="col" style="{_CELL};text-align:{align(place)}">{escape(title)}</th>'
+        for place, title in enumerate(table.titles)
+    )
+    body = "".join(
+        '<tr style="background:none;border-top:1px solid rgba(128,128,128,.35)">'
+        + "".join(
+            f'<td style="{_CELL};text-align:{align(place)}">{_inert(text)}</td>'
+            for place, text in enumerate(line)
+        )
+        + "</tr>"
+        for line in table.lines
+    )
+    return (
+        '<table style="border-collapse:collapse;margin:10px 0 0;font-size:inherit;color:inherit">'
+        f'<thead><tr style="background:none">{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
+
+
+# --- a section of the report --------------------------------------------------------------
+
+
+def section(session: Session, pictures: html_parts.Pictures) -> str:
+    """The section "Labels compared" of the HTML report; nothing with fewer than two labels."""
+    names = compare.labels(session)
+    if len(names) < 2:
+        return ""
+    contest = compare.contest(session)
+    table = _table(contest)
+    titles = (
+        html_parts.Column(title) if place in table.left else html_parts.number(title)
+        for place, title in enumerate(table.titles)
+    )
+    lines = ([html_parts.text(text) for text in line] for line in table.lines)
+    verdict = (html_parts.text(one, LONGEST_SENTENCE) for one in _verdict(contest))
+    notes = (html_parts.text(one, LONGEST_SENTENCE) for one in _notes(contest))
+    more = len(names) - len(contest.sides)
+    drawn = compared_drawn.drawn_of(contest).sides
+    caption = "A dot a run; the lines are their mean and its interval."
+    return html_parts.section(
+        "Labels compared",
+        *(f"<p>{one}</p>" for one in verdict),
+        pictures.figure(compared_drawn.spec(contest), caption) if drawn else "",
+        html_parts.table("Techniques by energy and by quality", tuple(titles), lines),
+        html_parts.bullets(notes),
+        f'<p class="dim">+ {more} labels</p>' if more > 0 else "",
+    )
+
+
+# --- a data frame -------------------------------------------------------------------------
+
+_TEXT = "string[python]"
+RUN_COLUMNS: Mapping[str, str] = {
+    "label": _TEXT,
+    "session": _TEXT,
+    "cell": "Int64",
+    "span": "Int64",
+    "started_s": "float64",
+    "status": _TEXT,
+    "error": _TEXT,
+    "loops": "int64",
+    "duration_s": "float64",
+    "energy_j": "float64",
+    "bound_j": "float64",
+    "missing": _TEXT,
+    "provenance": _TEXT,
+    "co2_g": "float64",
+    "metric": _TEXT,
+    "last": "float64",
+    "best": "float64",
+    "left_out": _TEXT,
+}
+"""Columns of :func:`runs_dataframe` with their types."""
+
+
+def runs_dataframe(contest: Contest) -> pd.DataFrame:
+    """All attempts, one row each; energy and time are those of one loop."""
+    import pandas as pd  # noqa: PLC0415  (loads on use)
+
+    records = [
+        {
+            "label": side.name,
+            "metric": contest.metric,
+            "missing": ", ".join(one.missing) or None,
+            "provenance": " + ".join(one.provenance) or None,
+            "co2_g": one.grams,
+            "left_out": one.left_out or one.energy_left_out or None,
+            **{
+                name: getattr(one, name)
+                for name in RUN_COLUMNS
+                if name not in ("label", "metric", "missing", "provenance", "co2_g", "left_out")
+            },
+        }
+        for side in contest.sides
+        for one in side.repeats
+    ]
+    return pd.DataFrame(
+        {
+            name: pd.Series([record[name] for record in records], dtype=dtype)
+            for name, dtype in RUN_COLUMNS.items()
+        }
+    )
