@@ -238,7 +238,7 @@ class SpanStarted(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     span: int
     name: str
     type: str = "measure"
-    """measure, statement, epoch, trial, warm-up, baseline or task."""
+    """measure, statement, training, epoch, evaluation, run, trial, warm-up, baseline or task."""
     parent: int | None = None
     cell: int | None = None
     thread: str = "main"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from weakref import WeakSet
@@ -102,6 +103,7 @@ def unload(shell: InteractiveShell) -> None:
     if loaded is None:
         return
     loaded.hooks.unregister()
+    _stop_logging()
     if loaded.foreground is not None:
         loaded.foreground.unregister()
     for kind, name in (
@@ -118,3 +120,10 @@ def unload(shell: InteractiveShell) -> None:
     if loaded.panels is not None and loaded.comm is not None:
         loaded.panels.close()
         loaded.comm.close()
+
+
+def _stop_logging() -> None:
+    """What frameworks report by themselves would begin another session."""
+    integrations = sys.modules.get("jupyter_green.integrations")
+    if integrations is not None:
+        integrations.autolog(off=True)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from tests.benchmarks import (
     background,
+    callbacks,
     calls,
     cells,
     detecting,
@@ -43,6 +44,7 @@ BENCHMARKS: dict[str, Callable[[Place, list[str], Effort], Table]] = {
     "energyit": energyit.run,
     "gpus": gpus.run,
     "suggesting": suggesting.run,
+    "callbacks": callbacks.run,
 }
 
 

@@ -189,13 +189,21 @@ def test_imports_go_down() -> None:
 HEAVY = [
     "altair",
     "dask",
+    "keras",
+    "lightgbm",
+    "lightning",
+    "mlflow",
     "nbclient",
     "numpy",
     "optuna",
     "pandas",
     "psutil",
     "pynvml",
+    "sklearn",
     "torch",
+    "transformers",
+    "wandb",
+    "xgboost",
 ]
 
 
