@@ -122,7 +122,7 @@ class Live:
         if self._failures > 1:
             return None
         self._in_force = self._stand_in
-        instead = "the table's annual average" if self._stand_in is not None else "nothing"
+        instead = "the table's annual average" if self._stand_in is not None else "no other value"
         return IntensityChanged(
             t=0.0, intensity=self._stand_in, reason=f"{error}; {instead} {STANDS_IN}"
         )

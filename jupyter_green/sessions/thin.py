@@ -3,8 +3,9 @@
 Stamps are cumulative: the energy of a sample that is left out is in the next stamp, and belongs
 to the same owner, because every boundary stays, and around a boundary that lacks a reading those
 before and after it. So cells, ledger and totals of the thinned stream are those of the whole one.
-Only the trace gets coarser, metrics of very long runs get sparser, and spans and details
-(counters that are not counted) are left out.
+Only the trace gets coarser, metrics of very long runs get sparser, and details (counters that
+are not counted) are left out, and spans, but for those that have a stage of the lifecycle: what
+is used by stage stays the same.
 """
 
 from __future__ import annotations
@@ -35,6 +36,9 @@ LONGEST_NAME = 200
 """Characters of a label or name: users may give any text, and a message has its size."""
 MOST_METRICS = 2000
 """Logged values that stay, first, last and extremes of each run among them."""
+
+MOST_SPANS = 10_000
+"""Spans with a stage of their own; of what more there is, the energy is told with its cell."""
 
 Bucket = Callable[[float], Hashable]
 
@@ -81,6 +85,9 @@ def slim(event: Event, counted: Collection[str]) -> Event:
             event = structs.replace(event, name=name, run=run)
         case CellFinished(tree_share=float(share)):
             event = structs.replace(event, tree_share=round(share, 3))
+        case SpanStarted() if _has_stage(event):
+            tags = structs.replace(event.tags, label=_short(event.tags.label))
+            event = structs.replace(event, name=event.name[:LONGEST_NAME], tags=tags)
         case SpanStarted() | SpanFinished():
             # Its reading may be needed, its window is not shown: the end of an unknown one.
             event = SpanFinished(t=event.t, uj=event.uj, error_uj=event.error_uj, span=event.span)
@@ -93,6 +100,11 @@ def slim(event: Event, counted: Collection[str]) -> Event:
             error_uj={name: uj for name, uj in event.error_uj.items() if name in counted},
         )
     return event
+
+
+def _has_stage(event: SpanStarted) -> bool:
+    """Epochs have that of the training around them."""
+    return bool(event.tags.stage) and event.type != "epoch"
 
 
 def _short(name: str | None) -> str | None:
@@ -118,6 +130,10 @@ class Thinner:
     def __init__(self) -> None:
         self.counted: frozenset[str] = frozenset()
         self._lacking: set[str] = set()
+        self._staged: set[int] = set()
+        """Open spans that were handed on ..."""
+        self._spans = 0
+        """... and how many there have been."""
 
     def follow(self, events: Iterable[Event]) -> None:
         """These were handed on: what comes next is thinned with regard to them."""
@@ -126,16 +142,34 @@ class Thinner:
 
     def kept(self, events: Sequence[Event], bucket: Bucket, most_metrics: int) -> list[int]:
         """Indices of the events that must be handed on, in order."""
-        droppable = _between(events, bucket) | _superfluous(events, most_metrics)
+        droppable = _between(events, bucket) - self._of_stages(events)
+        droppable |= _superfluous(events, most_metrics)
         # It says how long the session is.
         droppable.discard(len(events) - 1)
         droppable -= self._next_readings(events, droppable)
         droppable -= self._last_readings(events, droppable)
         return [index for index in range(len(events)) if index not in droppable]
 
+    def _of_stages(self, events: Sequence[Event]) -> set[int]:
+        """Both ends of spans that have a stage."""
+        before = set(self._staged), self._spans
+        found = {index for index, event in enumerate(events) if self._is_of_stage(event)}
+        self._staged, self._spans = before
+        return found
+
+    def _is_of_stage(self, event: Event) -> bool:
+        if isinstance(event, SpanStarted) and _has_stage(event) and self._spans < MOST_SPANS:
+            self._spans += 1
+            self._staged.add(event.span)
+            return True
+        if isinstance(event, SpanFinished) and event.span in self._staged:
+            self._staged.discard(event.span)
+            return True
+        return False
+
     def _next_readings(self, events: Sequence[Event], droppable: Collection[int]) -> set[int]:
         """The first readings after boundaries that lack them."""
-        before = self.counted, set(self._lacking)
+        before = self.counted, set(self._lacking), set(self._staged), self._spans
         needed = set()
         for index, event in enumerate(events):
             if index in droppable:
@@ -144,7 +178,7 @@ class Thinner:
                     continue
                 needed.add(index)
             self._pass(event)
-        self.counted, self._lacking = before
+        self.counted, self._lacking, self._staged, self._spans = before
         return needed
 
     def _last_readings(self, events: Sequence[Event], droppable: Collection[int]) -> set[int]:
@@ -172,6 +206,7 @@ class Thinner:
         if isinstance(event, SessionStarted):
             self.counted = _counted_of(event)
             self._lacking = {ERRORS}
+        self._is_of_stage(event)
         if isinstance(event, Stamped):
             if not isinstance(event, BETWEEN):
                 self._lacking |= self.counted

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 from playwright.sync_api import Browser, Locator, expect
 
+from jupyter_green.events import PowerSampled
 from jupyter_green.notebook.protocol import PROTOCOL
 from tests.integration.conftest import UNPRIVILEGED
 from tests.integration.kernels import Home, kill
@@ -266,6 +267,18 @@ def test_no_counter_at_all(browser: Browser) -> None:
         expect(page.panel.locator(".jg-tile").first).to_contain_text("not readable")
         expect(page.panel.locator(".jg-cell")).to_contain_text("not readable")
         assert not ZERO.search(page.panel.locator(".jg-tiles, .jg-now").first.inner_text())
+
+
+def test_a_clock_that_is_far_off(browser: Browser) -> None:
+    """Of a damaged journal: beside such a time a second is nothing, and steps do not get on."""
+    tale = Tale()
+    tale.cell("unhurt", 5.0)
+    tale.t = 1e300
+    tale.feed(PowerSampled(t=tale.t, uj={"package-0": 10**9}))
+    with alone(browser) as page:
+        page.live(tale.lines())
+        page.settle()
+        expect(page.panel.locator(".jg-cell")).to_contain_text("unhurt")
 
 
 @pytest.fixture

@@ -37,6 +37,9 @@ def main() -> None:
         print(f"written: {expected_path(journal).name}")
     formats.PATH.write_text(laid_out(list(formats.cases())) + "\n", "utf-8")
     print(f"written: {formats.PATH.name}")
+    from tests.golden.stages.__main__ import main as write_stages  # it lays out as we do
+
+    write_stages()
 
 
 if __name__ == "__main__":

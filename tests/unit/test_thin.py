@@ -34,9 +34,11 @@ from jupyter_green.events import (
     SpanFinished,
     SpanStarted,
     Stamped,
+    Tags,
     decode,
     encode,
 )
+from jupyter_green.insight.stages import by_stage
 from jupyter_green.recorder.feed import packed
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Cell, Energy, Entry, Metric, Session
@@ -130,6 +132,8 @@ def assert_same(shown: Session, whole: Session) -> None:
     odd = set(metrics(shown)) - set(metrics(whole))
     assert not odd, metrics(whole)
     assert telling(shown.metrics) == telling(whole.metrics)
+    stages = [(row.name, row.suggested, row.runs, row.total_uj) for row in by_stage(whole)]
+    assert [(row.name, row.suggested, row.runs, row.total_uj) for row in by_stage(shown)] == stages
 
 
 def telling(metrics: Sequence[Metric]) -> dict[tuple[str, str | None], tuple[object, ...]]:
@@ -161,6 +165,7 @@ def once(events: Iterable[Event]) -> list[Event]:
 def recorded(rng: random.Random, steps: int = 60) -> list[Event]:
     """A sensible session in which readings are missing and much else happens."""
     events = [as_recorded(rng, event) for event in once(told(rng, steps).events)]
+    events = within_cells(events)
     lossy = rng.choice([0.0, 0.0, 0.1, 0.4])
     events[1:] = [without(event, lost(rng, lossy)) for event in events[1:]]
     if rng.random() < 0.3:
@@ -171,6 +176,17 @@ def recorded(rng: random.Random, steps: int = 60) -> list[Event]:
         place = rng.randrange(1, len(events) + 1)
         events.insert(place, incident(rng, events[place - 1]))
     return [without_lone_details(event) for event in events]
+
+
+def within_cells(events: list[Event]) -> list[Event]:
+    """Spans name the cell that they are in."""
+    cell, placed = None, []
+    for event in events:
+        if isinstance(event, CellStarted) and event.parent is None:
+            cell = event.number
+        is_span = isinstance(event, SpanStarted)
+        placed.append(structs.replace(event, cell=cell) if is_span else event)
+    return placed
 
 
 def without_lone_details(event: Event) -> Event:
@@ -186,7 +202,12 @@ def as_recorded(rng: random.Random, event: Event) -> Event:
     if isinstance(event, CellFinished):
         return structs.replace(event, tree_share=rng.random())
     if isinstance(event, CellStarted):
+        event = structs.replace(event, suggested_stage=rng.choice([None, "training", "data"]))
         return structs.replace(event, source="x = 1", source_hash="f", identified_by="front end")
+    if isinstance(event, SpanStarted):
+        stage = rng.choice([None, "training", "evaluation"])
+        type_ = "epoch" if stage is None else "evaluation"
+        return structs.replace(event, type=type_, tags=Tags(stage=stage))
     if isinstance(event, MetricLogged):
         value = rng.choice([None, rng.random(), 0.5])
         text = None if value is not None else rng.choice(["nan", "inf", "-inf"])

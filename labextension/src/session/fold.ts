@@ -121,7 +121,8 @@ export class Fold {
     span_finished: event => this.#finishSpan(event.span, event),
     metric_logged: event => this.#metricLogged(event),
     model_described: event => this.#models.push(event),
-    intensity_changed: ({ t, intensity, reason }) => this.#beginPeriod(t, { intensity, reason }),
+    intensity_changed: ({ t, intensity, reason }) =>
+      this.#beginPeriod(t, { intensity, reason }),
     pricing_changed: ({ t, pricing }) => this.#beginPeriod(t, { pricing, reason: '' }),
     budget_set: event => this.#budgetSet(event),
     baseline_measured: event => this.#baselineMeasured(event),

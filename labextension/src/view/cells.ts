@@ -15,6 +15,7 @@ import {
   energyWords,
   joined,
   metricWords,
+  purposeWords,
   shareText,
   statusWords
 } from './words';
@@ -405,6 +406,7 @@ class RowView {
         this._carbon.textContent && `${this._carbon.textContent} CO₂e`,
         category && t(category)
       ]),
+      purposeWords(run, t),
       metric && metricWords(metric),
       group.runs.length > 1 ? t('run %1 of %2', at, group.runs.length) : null,
       run.thread !== 'main'

@@ -15,6 +15,7 @@ import { now } from './now';
 import { banner } from './phases';
 import { PlaceChooser } from './place';
 import { split } from './split';
+import { stages } from './stages';
 import { watchTheme } from './theme';
 import { tiles } from './tiles';
 import { clean, joined, percentUp, provenanceWords, unique, type Translate } from './words';
@@ -82,6 +83,7 @@ class View {
       power,
       tiles(context, chooser),
       split(context),
+      stages(context),
       accuracy(context),
       cells(context),
       hinted

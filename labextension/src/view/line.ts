@@ -10,6 +10,7 @@ import { h, HiddenTable, Keyed, select, show, style, text } from './dom';
 import {
   idleStretches,
   powerSeries,
+  roundTimes,
   sourcesOf,
   stepFor,
   type Series,
@@ -164,6 +165,7 @@ class Line implements Section {
       gap: 2,
       space: 64,
       incrs: TIME_STEPS_S,
+      splits: (_plot, _axis, min, max, step) => roundTimes(min, max, step),
       stroke: () => this._colour('--jg-dim'),
       grid: { show: false },
       ticks: { show: false },

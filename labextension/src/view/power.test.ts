@@ -1,6 +1,6 @@
 import assert from 'node:assert/strict';
 import test from 'node:test';
-import { idleStretches, powerSeries, sourcesOf, stepFor } from './power';
+import { idleStretches, powerSeries, roundTimes, sourcesOf, stepFor } from './power';
 import { session } from './testing/sessions';
 
 const CPU = [{ key: 'cpu', counters: ['package-0'] }];
@@ -108,4 +108,22 @@ test('idle is what lies between the cells of the main shell', () => {
     [30, 40]
   ]);
   assert.deepEqual(idleStretches(told, 15, 50, 0.1), [[30, 40]]);
+});
+
+test('round times on the axis', () => {
+  assert.deepEqual(roundTimes(0, 300, 60), [0, 60, 120, 180, 240, 300]);
+  assert.deepEqual(
+    roundTimes(-250, 50, 60),
+    [-240, -180, -120, -60, 0].map(t => t + 0)
+  );
+  assert.deepEqual(roundTimes(61, 119, 60), []);
+});
+
+test('the axis of a clock that is far off ends', () => {
+  for (const t of [9.1e15, 1e17, 1e18, 1e300, Infinity, NaN]) {
+    for (const step of [0, 1, 60, 604800]) {
+      assert.ok(roundTimes(t - 300, t, step).length <= 100, `${t} ${step}`);
+      assert.ok(roundTimes(0, t, step).length <= 100, `${t} ${step}`);
+    }
+  }
 });

@@ -158,3 +158,19 @@ function between(
   idle.push([free, until_s]);
   return idle;
 }
+
+/** More labels have no room on a line. */
+const MOST_TIMES = 100;
+
+/**
+ * The round times of a stretch, a step apart. They are counted and not added up: beside the time of
+ * a damaged journal a step may be nothing.
+ */
+export function roundTimes(since_s: number, until_s: number, step_s: number): number[] {
+  const first = Math.ceil(since_s / step_s);
+  const count = Math.min(MOST_TIMES, Math.floor(until_s / step_s) - first + 1);
+  return Array.from(
+    { length: Math.max(0, count) || 0 },
+    (_, index) => (first + index) * step_s
+  );
+}

@@ -10,6 +10,7 @@ import {
   formatKwh,
   formatNumber
 } from '../session/units';
+import { budgetLine, usedOf, type BudgetLine } from './budget';
 import { chooseMetric, pointsSentence, type Curve } from './curves';
 import { perform, type Context, type Section } from './context';
 import { attribute, button, h, show, text } from './dom';
@@ -24,6 +25,7 @@ import {
   figureAndUnit,
   joined,
   metricText,
+  noLiveWords,
   placeWords,
   provenanceWords,
   totalText
@@ -70,6 +72,8 @@ class Tile {
 export function tiles(context: Context, chooser: PlaceChooser): Section {
   const t = context.translate;
   const energy = new Tile(t('Energy'), 'energy');
+  const budget = budgetLine(t);
+  energy.below.before(budget.element);
   const setting = placeButtons(context, chooser);
   const carbon = new Tile(t('Carbon'), 'co2', setting);
   const price = new Tile(t('Cost'), 'cost');
@@ -85,7 +89,7 @@ export function tiles(context: Context, chooser: PlaceChooser): Section {
   return {
     element: h('section', { 'aria-label': t('This session') }, grid, chooser.element),
     update(state, session) {
-      updateEnergy(energy, state, session, context);
+      updateEnergy(energy, budget, state, session, context);
       updateCarbon(carbon, session, context);
       show(setting, intensityOf(session) === null && canAsk(state));
       updateCost(price, session, context);
@@ -96,6 +100,7 @@ export function tiles(context: Context, chooser: PlaceChooser): Section {
 
 function updateEnergy(
   tile: Tile,
+  budget: BudgetLine,
   state: State,
   session: Session,
   { translate: t }: Context
@@ -106,12 +111,14 @@ function updateEnergy(
   const provenance = total.provenance.some(name => name !== 'measured')
     ? provenanceWords(total.provenance, t)
     : null;
+  const used = usedOf(session, t);
+  budget.update(used);
   const kwh = total.total_uj === null ? null : formatKwh(total.total_uj);
   tile.update(
     words,
     '',
-    joined([boundWords(total, t), provenance, duration]),
-    joined([energyTitle(total, t), kwh])
+    joined([used?.words ?? null, boundWords(total, t), provenance, duration]),
+    joined([energyTitle(total, t), kwh, used?.title ?? null])
   );
 }
 
@@ -119,11 +126,13 @@ function updateCarbon(tile: Tile, session: Session, { translate: t }: Context): 
   const grams = co2G(session, session.total);
   const atLeast = session.total.missing.length > 0 ? '≥ ' : '';
   if (intensityOf(session) === null) {
+    const noLive = noLiveWords(session, t);
     tile.update(
       DASH,
       'CO₂e',
-      t('no place set'),
-      t('Without a place there is no CO₂e: nothing is guessed and nothing is looked up.')
+      noLive ? t('no live intensity') : t('no place set'),
+      noLive ||
+        t('Without a place there is no CO₂e: nothing is guessed and nothing is looked up.')
     );
   } else if (grams === null) {
     const why =

@@ -13,8 +13,11 @@ import {
   figureAndUnit,
   metricText,
   percentUp,
+  noLiveWords,
   placeWords,
   provenanceWords,
+  purposeWords,
+  stageWords,
   statusWords,
   timeLabel,
   totalText
@@ -123,4 +126,78 @@ test('times on an axis', () => {
     '2 h',
     '24 h'
   ]);
+});
+
+const FRANCE = {
+  place: 'France',
+  g_per_kwh: 44,
+  year: 2024,
+  basis: 'life cycle',
+  source: 'table'
+};
+const NO_ANSWER = 'Electricity Maps did not answer within 10 s';
+
+const changed = (reason: string, intensity: object | null = FRANCE): object => ({
+  kind: 'intensity_changed',
+  t: 1,
+  intensity,
+  reason
+});
+
+test('why the grams are these', () => {
+  const because = (...events: object[]): string => carbonTitle(session(events), t);
+  const rest = 'life cycle · PUE 1 · table';
+  assert.equal(because(changed('')), `now France 2024, 44 g/kWh · ${rest}`);
+  assert.equal(
+    because(changed('set by the user')),
+    `now France 2024, 44 g/kWh, set by the user · ${rest}`
+  );
+  assert.equal(
+    because(changed('published for 2026-01-02 03:00 UTC')),
+    `now France 2024, 44 g/kWh, published for 2026-01-02 03:00 UTC · ${rest}`
+  );
+  assert.equal(
+    because(changed(`${NO_ANSWER}; the table's annual average stands in`)),
+    `now France 2024, 44 g/kWh · no live intensity: ${NO_ANSWER}; the table's annual average ` +
+      `stands in · ${rest}`
+  );
+});
+
+test('a new price does not hide why the intensity is this one', () => {
+  const priced = { kind: 'pricing_changed', t: 2, pricing: { pue: 1, price_per_kwh: 0.2 } };
+  const told = session([changed('set by the user'), priced, priced]);
+  assert.match(carbonTitle(told, t), /^now France 2024, 44 g\/kWh, set by the user ·/);
+  const again = session([
+    changed('set by the user'),
+    changed('', { ...FRANCE, g_per_kwh: 50 })
+  ]);
+  assert.match(carbonTitle(again, t), /now France 2024, 50 g\/kWh ·/);
+});
+
+test('no live intensity, and nothing in its place', () => {
+  const nothing = session([changed(`${NO_ANSWER}; no other value stands in`, null)]);
+  assert.equal(noLiveWords(nothing, t), `no live intensity: ${NO_ANSWER}; no other value stands in`);
+  assert.equal(noLiveWords(session(), t), '');
+  assert.equal(noLiveWords(session([changed('set by the user', null)]), t), '');
+});
+
+test('what a cell is for', () => {
+  const none = { deliberate: false, label: null, stage: null, technique: null };
+  const words = (tags: object, suggested_stage: string | null = null): string =>
+    purposeWords({ tags: { ...none, ...tags }, suggested_stage }, t);
+  assert.equal(words({}), '');
+  assert.equal(words({}, 'training'), 'stage: training (suggested)');
+  assert.equal(words({ stage: 'Evaluation' }, 'training'), 'stage: Evaluation');
+  assert.equal(words({ stage: '  ' }, 'training'), 'stage: training (suggested)');
+  assert.equal(
+    words({ stage: 'training', technique: 'pruning' }),
+    'stage: training · technique: pruning'
+  );
+  assert.equal(words({ technique: '\u202epruning\n' }), 'technique: pruning');
+});
+
+test('a stage may be called anything', () => {
+  assert.equal(stageWords('\u202e\x1b[31m\u200b', false, t), '(no text)');
+  assert.equal(stageWords('x'.repeat(5000), false, t).length, 60);
+  assert.equal(stageWords('a\nb', true, t), 'a b (suggested)');
 });

@@ -19,6 +19,9 @@ export const DASH = '–';
 const SOME_WH = 3.6e8;
 const MANY_WH = 3.6e12;
 
+/** A stage may be called anything. */
+const LONGEST_STAGE = 60;
+
 // Colours and cursor movements of a terminal.
 const ANSI = /(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]/g;
 const STEERING = /[\p{Cc}\p{Zl}\p{Zp}\s]+/gu;
@@ -131,6 +134,26 @@ export function metricText(value: number, digits = 4): string {
 export const metricWords = (metric: Metric): string =>
   `${clean(metric.name)} ${metricText(metric.value)}`;
 
+/** `training`, `training (suggested)`, of any length that is given. */
+export function stageWords(stage: string, suggested: boolean, t: Translate): string {
+  const name = clean(stage.slice(0, 2 * LONGEST_STAGE)) || t('(no text)');
+  const short = name.length > LONGEST_STAGE ? `${name.slice(0, LONGEST_STAGE - 1)}…` : name;
+  return suggested ? t('%1 (suggested)', short) : short;
+}
+
+/** What a cell is for, as far as somebody said so or it shows. */
+export function purposeWords(
+  { tags, suggested_stage }: Pick<Cell, 'tags' | 'suggested_stage'>,
+  t: Translate
+): string {
+  const tagged = tags.stage?.trim();
+  const stage = tagged || suggested_stage;
+  return joined([
+    stage ? t('stage: %1', stageWords(stage, !tagged, t)) : null,
+    tags.technique?.trim() ? t('technique: %1', stageWords(tags.technique, false, t)) : null
+  ]);
+}
+
 /** What a status other than ok means, or nothing. */
 export function statusWords(cell: Pick<Cell, 'status' | 'error'>, t: Translate): string {
   switch (cell.status) {
@@ -225,15 +248,42 @@ export function carbonTitle(session: Session, t: Translate): string {
         )
       : null;
   const pues = unique(session.periods.map(period => formatNumber(period.pricing.pue)));
-  const { reason } = session.periods.at(-1)!;
   return joined([
     several,
-    t('now %1', placeWords(session, t)),
-    clean(reason),
+    ...nowWords(session, t),
     ...unique(intensities.map(intensity => clean(intensity.basis))),
     `PUE ${pues.join(', ')}`,
     ...unique(intensities.map(intensity => clean(intensity.source)))
   ]);
+}
+
+/** How a reason ends where a live intensity could not be had: STANDS_IN in `events.py`. */
+const STANDS_IN = 'stands in';
+
+/** Why there is no live intensity; empty where there is one, or none was asked for. */
+export function noLiveWords(session: Session, t: Translate): string {
+  const reason = reasonOf(session);
+  return reason.endsWith(STANDS_IN) ? t('no live intensity: %1', reason) : '';
+}
+
+/** The intensity that is in force, and why it is this one. */
+function nowWords(session: Session, t: Translate): string[] {
+  const now = t('now %1', placeWords(session, t));
+  const noLive = noLiveWords(session, t);
+  return noLive ? [now, noLive] : [joined([now, reasonOf(session)], ', ')];
+}
+
+/** Why the intensity last changed: a new price, or PUE, is no reason. */
+function reasonOf({ periods }: Session): string {
+  let index = periods.length - 1;
+  while (
+    index > 0 &&
+    !periods[index].reason &&
+    periods[index - 1].intensity === periods[index].intensity
+  ) {
+    index -= 1;
+  }
+  return clean(periods[index].reason);
 }
 
 export const unique = <T>(values: readonly T[]): T[] => [...new Set(values)];
