@@ -10,8 +10,8 @@ import nbformat
 from tqdm import tqdm
 
 from jupyter_green.recorder.names import first_line
+from jupyter_green.report.lines import cut
 from jupyter_green.report.table import clean
-from jupyter_green.report.text import cut
 
 LABEL_WIDTH = 40
 

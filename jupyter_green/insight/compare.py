@@ -20,12 +20,10 @@ from jupyter_green.insight import verdict
 from jupyter_green.insight.contest import Contest, Pair, Repeat, Side
 from jupyter_green.insight.findings import short
 from jupyter_green.insight.statistics import Contrast, contrast, together
-from jupyter_green.sessions.model import Cell, Metric, Session, Span
+from jupyter_green.sessions.model import STUDY, Cell, Metric, Session, Span
 
-STUDY = "study"
-"""Source of the metrics that a study logs about itself ..."""
 LOOPS = "loops"
-"""... and the name of that which says how often a trial did its work."""
+"""Name of the metric by which a study says how often a trial did its work."""
 
 PREPARATION = frozenset({"warm-up", "baseline"})
 """Types of spans that are no repeats."""
@@ -112,8 +110,19 @@ def contest(
 
 def labels(sessions: Session | Sequence[Session]) -> tuple[str, ...]:
     """The labels of outermost windows, in the order of their first."""
+    return tuple(attempts(sessions))
+
+
+def attempts(sessions: Session | Sequence[Session]) -> dict[str, int]:
+    """The same with the number of their windows."""
     known = [sessions] if isinstance(sessions, Session) else list(sessions)
-    return tuple(_labelled(known, How(), of_any=True))
+    found = _labelled(known, How(), of_any=True)
+    return {label: len(windows) for label, windows in found.items()}
+
+
+def of_labels(session: Session) -> Contest | None:
+    """The labels of a session's outermost windows, compared; None: there are fewer than two."""
+    return contest(session) if len(labels(session)) > 1 else None
 
 
 # --- windows ------------------------------------------------------------------------------
@@ -305,6 +314,52 @@ def _windows_of_run(sessions: Iterable[Session], run: str) -> list[_Window]:
             "label of its own"
         )
     return found
+
+
+@dataclass(frozen=True)
+class Taken:
+    """What a run took: windows that do not overlap."""
+
+    windows: tuple[Cell | Span, ...]
+    shared: bool
+    """Some are cells in which other runs went on as well: the run took that much at most."""
+
+
+def taken_by(session: Session, runs: Iterable[str]) -> dict[str, Taken]:
+    """Where runs went on in a session: by run its spans, else the windows of its metrics.
+
+    Spans with the name of the run are its own (those of callbacks, trackers and measure()). In a
+    cell where it logged outside them it is the largest window with all of its values and none of
+    another run, and where there is no such window the cell.
+    """
+    logged, around = _Logged(session), _Around(session)
+    return {run: _taken_by(logged, around, run) for run in runs}
+
+
+def _taken_by(logged: _Logged, around: _Around, run: str) -> Taken:
+    session = logged.session
+    found: list[Cell | Span] = [
+        span for span in session.spans if span.name == run and span.type not in PREPARATION
+    ]
+    cells = {cell.number: cell for cell in session.cells}
+    ends = [(span.started_s, span.finished_s) for span in found]
+    groups: dict[int | None, list[Metric]] = {}
+    for metric in session.metrics:
+        if metric.run == run:
+            groups.setdefault(metric.cell, []).append(metric)
+    shared = set()
+    for number, own in groups.items():
+        if all(any(since < one.logged_s <= until for since, until in ends) for one in own):
+            continue
+        window = _window_of(logged, number, own, run)
+        if window is not None:
+            found.append(window.window)
+        elif number in cells:
+            found.append(cells[number])
+            shared.add(_place(cells[number]))
+    places = {_place(window) for window in found}
+    outermost = [one for one in found if not places.intersection(around.of(_place(one)))]
+    return Taken(tuple(outermost), any(_place(one) in shared for one in outermost))
 
 
 def _window_of(

@@ -114,7 +114,7 @@ def _runs(session: Session) -> Iterable[list[Curve]]:
     """The curves with a direction, by run; of runs that are kept."""
     category, deliberate = session.ledger.category_of, deliberate_cells(session)
     groups: defaultdict[tuple[str | None, int | None], list[Curve]] = defaultdict(list)
-    for curve in curves_of(session.metrics):
+    for curve in curves_of(session.results):
         if curve.lower is None or curve.cell in deliberate:
             continue
         if curve.cell is None or category.get(curve.cell, "productive") == "productive":

@@ -63,7 +63,7 @@ from jupyter_green.recorder.suggesting import suggested_stage
 from jupyter_green.recorder.wire import Hello, Level, Told, Watch
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.library import journal_path
-from jupyter_green.sessions.model import Session
+from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.settings import Settings
 from jupyter_green.sources.detect import detect
 
@@ -355,7 +355,7 @@ class Tracker:
                 cell=self.current_cell,
             )
         )
-        if self._listeners:
+        if self._listeners and source != STUDY:
             t_s = self.t_s
             for heard in tuple(self._listeners):
                 heard(name, value, t_s)

@@ -9,7 +9,7 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from jupyter_green.report import vega, vega_parts
+from jupyter_green.report import compared_drawn, vega, vega_parts
 from jupyter_green.sessions.model import Session
 
 if TYPE_CHECKING:
@@ -53,8 +53,11 @@ class Charts:
         return chart(vega.accuracy(self._session, metric))
 
     def labels(self) -> Chart:
-        """Energy of every run by label, and their mean."""
-        return chart(vega.labels(self._session))
+        """Every run by label, with their means and intervals; of two labels or more.
+
+        Energy, or time where the energy is modelled or not known.
+        """
+        return chart(compared_drawn.of_session(self._session))
 
     def __repr__(self) -> str:
         return f"<Charts of session {self._session.id}: {', '.join(_NAMES)}>"

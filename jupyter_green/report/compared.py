@@ -19,8 +19,7 @@ from jupyter_green.insight.frontier import HUNDREDTH
 from jupyter_green.insight.statistics import Contrast, Estimate
 from jupyter_green.report import compared_drawn, html_parts
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.markdown import grid
-from jupyter_green.report.text import cut, display_width
+from jupyter_green.report.lines import cut, display_width, grid
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import (
     UJ_PER_J,
@@ -37,6 +36,8 @@ if TYPE_CHECKING:
 LONGEST_SENTENCE = 1000
 LONGEST_NAME = 60
 NAME_IN_TEXT = 30
+MOST_IN_SHORT, SENTENCES_IN_SHORT = 8, 3
+"""Labels that are compared where only the verdict is told, and its sentences."""
 TEXT_COLUMNS = (0, 9)
 """Columns of words, which begin at the left."""
 
@@ -214,6 +215,28 @@ def _aligned(line: Sequence[str], widths: Sequence[int], left: Sequence[int]) ->
     return "  ".join(texts).rstrip()
 
 
+def in_short(session: Session) -> list[str]:
+    """The verdict on a session's labels in a few lines, for a text that tells much besides.
+
+    Nothing where no two labels have run twice: labels are names first of all.
+    """
+    attempts = compare.attempts(session)
+    if max(attempts.values(), default=0) < 2:
+        return []
+    if len(attempts) > MOST_IN_SHORT:
+        return [f"{len(attempts)} labels: reports in HTML and Markdown compare them"]
+    contest = compare.of_labels(session)
+    if contest is None or not any(_is_judged(pair) for pair in contest.pairs):
+        return []
+    told, more = contest.sentences[:SENTENCES_IN_SHORT], len(contest.sentences[SENTENCES_IN_SHORT:])
+    lines = [short(one, LONGEST_SENTENCE) for one in told]
+    return [*lines, f"+ {more} more in reports in HTML and Markdown"] if more else lines
+
+
+def _is_judged(pair: Pair) -> bool:
+    return pair.duration is not None or pair.energy is not None
+
+
 def render_markdown(contest: Contest) -> str:
     """The comparison as Markdown, for a pull request."""
     table = _table(contest)
@@ -274,19 +297,20 @@ def _html_table(contest: Contest) -> str:
 
 def section(session: Session, pictures: html_parts.Pictures) -> str:
     """The section "Labels compared" of the HTML report; nothing with fewer than two labels."""
-    names = compare.labels(session)
-    if len(names) < 2:
+    contest = compare.of_labels(session)
+    if contest is None:
         return ""
-    contest = compare.contest(session)
     table = _table(contest)
     titles = (
-        html_parts.Column(title) if place in table.left else html_parts.number(title)
+        html_parts.Column(title, "name" if place == 0 else "")
+        if place in table.left
+        else html_parts.number(title)
         for place, title in enumerate(table.titles)
     )
     lines = ([html_parts.text(text) for text in line] for line in table.lines)
     verdict = (html_parts.text(one, LONGEST_SENTENCE) for one in _verdict(contest))
     notes = (html_parts.text(one, LONGEST_SENTENCE) for one in _notes(contest))
-    more = len(names) - len(contest.sides)
+    more = len(compare.labels(session)) - len(contest.sides)
     drawn = compared_drawn.drawn_of(contest).sides
     caption = "A dot a run; the lines are their mean and its interval."
     return html_parts.section(

@@ -9,17 +9,15 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from html import escape
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from jupyter_green.insight import compare
 from jupyter_green.insight.contest import Contest, Side
 from jupyter_green.insight.statistics import Estimate
-from jupyter_green.report import charts
 from jupyter_green.report import vega_parts as parts
 from jupyter_green.report.inert import short
+from jupyter_green.sessions.model import Session
 from jupyter_green.units import UJ_PER_J, format_number
-
-if TYPE_CHECKING:
-    from jupyter_green.report.charts import Chart
 
 MOST_DOTS = 200
 """Runs of one label that are drawn."""
@@ -189,10 +187,13 @@ def spec(contest: Contest) -> parts.Spec:
     return parts.finished(layers, height, f"{drawn.quantity.capitalize()} by label")
 
 
+def of_session(session: Session) -> parts.Spec:
+    """The labels of a session as a specification; an empty chart with fewer than two."""
+    return spec(compare.of_labels(session) or NOTHING)
+
+
+NOTHING = Contest(sides=(), pairs=(), metric=None, lower=None, sentences=(), notes=())
+
+
 def _mark(kind: str, colour: str, **more: Any) -> parts.Spec:
     return {"type": kind, "color": colour, **more}
-
-
-def chart(contest: Contest) -> Chart:
-    """Runs, means and intervals by label, as an Altair chart."""
-    return charts.chart(spec(contest))

@@ -14,10 +14,9 @@ from dataclasses import dataclass
 
 from jupyter_green.events import Intensity
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.markdown import grid
+from jupyter_green.report.lines import cut, display_width, grid
 from jupyter_green.report.statement import counted
 from jupyter_green.report.table import MOST_CELLS, metric_words
-from jupyter_green.report.text import cut, display_width
 from jupyter_green.sessions.frames import in_order, last_metrics
 from jupyter_green.sessions.model import Cell, Energy, Metric, Session
 from jupyter_green.units import (
@@ -146,7 +145,8 @@ def _cost(pair: Pair) -> int:
 
 
 def _whole(session: Session) -> Side:
-    last = session.metrics[-1] if session.metrics else None
+    results = session.results
+    last = results[-1] if results else None
     total = session.total
     grams = session.co2_g(total)
     return Side("whole session", (total,), session.duration_s, grams, last, len(session.cells))
@@ -160,7 +160,7 @@ def _sides(session: Session) -> dict[str, Side]:
             label = cell.tags.label
             key = f"label {label}" if label else f"cell {cell.cell}"
             groups.setdefault(key, []).append(cell)
-    last = last_metrics(session.metrics)
+    last = last_metrics(session.results)
     return {key: _side(session, cells, last) for key, cells in groups.items()}
 
 

@@ -15,15 +15,16 @@ from jupyter_green.units import format_energy, format_number, format_share
 
 def chosen_metric(session: Session) -> str | None:
     """The metric that stands for the session: of which more is better, logged last."""
-    higher = [metric.name for metric in session.metrics if metric.direction == "higher"]
-    names = higher or [metric.name for metric in session.metrics]
+    results = session.results
+    higher = [metric.name for metric in results if metric.direction == "higher"]
+    names = higher or [metric.name for metric in results]
     return names[-1] if names else None
 
 
 def curves(session: Session, metric: str | None = None) -> list[Curve]:
     """The curves of a metric that hold any value, in the order in which the runs began."""
     name = chosen_metric(session) if metric is None else metric
-    own = (one for one in session.metrics if one.name == name)
+    own = (one for one in session.results if one.name == name)
     return [curve for curve in curves_of(own) if curve.points]
 
 

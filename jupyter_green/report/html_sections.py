@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from statistics import fmean
+from collections.abc import Iterable, Mapping, Sequence
 
 from jupyter_green import __version__
 from jupyter_green.events import ModelDescribed
+from jupyter_green.insight import compare
 from jupyter_green.insight.frontier import Curve
 from jupyter_green.insight.stages import by_stage
-from jupyter_green.report import series, statement, vega, vega_parts
+from jupyter_green.report import compared, series, statement, vega, vega_parts
 from jupyter_green.report.curves import (
     chosen_metric,
     cost_words,
@@ -34,7 +34,6 @@ from jupyter_green.report.html_parts import (
     table,
     text,
 )
-from jupyter_green.report.inert import short
 from jupyter_green.report.table import (
     NO_PLACE,
     NO_STAGE,
@@ -47,7 +46,7 @@ from jupyter_green.report.table import (
     provenance_words,
     share_words,
 )
-from jupyter_green.sessions.model import Cell, Energy, Entry, Session
+from jupyter_green.sessions.model import Energy, Entry, Session
 from jupyter_green.units import (
     format_co2,
     format_duration,
@@ -75,7 +74,7 @@ def sections(session: Session, told: Table, pictures: Pictures) -> str:
             _sources(session, pictures),
             _stages(session, pictures),
             _accuracy(session, pictures),
-            _labels(session, pictures),
+            compared.section(session, pictures),
             _measures(session),
             _method(session, told),
             _citing(session),
@@ -353,7 +352,7 @@ def _stages(session: Session, pictures: Pictures) -> str:
 
 
 def _accuracy(session: Session, pictures: Pictures) -> str:
-    names = list(dict.fromkeys(metric.name for metric in session.metrics))
+    names = list(dict.fromkeys(metric.name for metric in session.results))
     found = [curve for name in names for curve in curves(session, name)]
     if not found:
         return ""
@@ -397,65 +396,35 @@ def _more(count: int, most: int, what: str) -> str:
     return f'<p class="dim">+ {count - most} {what}</p>' if count > most else ""
 
 
-def _labels(session: Session, pictures: Pictures) -> str:
-    found = series.labels(session)
-    if len(found) < 2:
-        return ""
-    rows = (_label_row(session, label) for label in found[: series.MOST_LABELS])
-    columns = (
-        *(Column("Label"), number("Runs"), number("Mean energy"), number("Range")),
-        *(number("Mean time"), number(f"Last {short(chosen_metric(session) or '', 40)}")),
-    )
-    return section(
-        "Labels compared",
-        pictures.figure(vega.labels(session), "A dot a run; the line is their mean."),
-        table("Successful runs by label", columns, rows),
-        _more(len(found), series.MOST_LABELS, "labels"),
-        '<p class="dim">Single runs differ by chance: a difference is shown by repeats.</p>',
-    )
-
-
-def _label_row(session: Session, label: series.Label) -> Sequence[str]:
-    known = [joules * 1e6 for joules in label.energies_j]
-    chosen = chosen_metric(session)
-    values = [m.value for m in session.metrics_of(label.runs[-1].number) if m.name == chosen]
-    spread = f"{format_energy(min(known))} to {format_energy(max(known))}" if known else ""
-    return (
-        text(label.name, 120),
-        str(len(label.runs)),
-        format_energy(fmean(known)) if known else "",
-        spread if len(known) > 1 else "",
-        format_duration(fmean(run.duration_s for run in label.runs)),
-        _metric(values[-1]) if values else "",
-    )
-
-
 def _measures(session: Session) -> str:
     """Time, carbon, model size and FLOPs: the four by which the survey compares models."""
     columns = (
-        *(Column("Model"), Column("Run"), number("Time"), number("Energy"), number("CO₂e")),
+        *(Column("Model"), Column("Run", "name"), number("Time"), number("Energy"), number("CO₂e")),
         *(number("Parameters"), number("Size"), number("FLOPs"), Column("Precision")),
     )
-    rows = (_measure_row(session, model) for model in session.models[:MOST_RUNS])
+    described = session.models[:MOST_RUNS]
+    by_run = compare.taken_by(session, {model.run for model in described if model.run is not None})
+    rows = (_measure_row(session, model, _taken_by(session, model, by_run)) for model in described)
     caption = "Running time, carbon footprint, model size and FLOPs of each described model"
+    of_what = (
+        "Time, energy and CO₂e are those of the run's spans, or of the cells in which it logged; "
+        "≤: other runs went on in them as well. Without a run, of the cell that described it."
+    )
     return section(
         "The four measures of efficiency",
         table(caption, columns, rows),
+        f'<p class="dim">{of_what}</p>' if session.models else "",
         _more(len(session.models), MOST_RUNS, "models"),
     )
 
 
-def _measure_row(session: Session, model: ModelDescribed) -> Sequence[str]:
-    cells = _cells_of(session, model)
-    energies = [cell.energy for cell in cells if cell.energy.total_uj is not None]
-    grams = [session.co2_g(energy) for energy in energies]
-    known = [one for one in grams if one is not None]
+def _measure_row(session: Session, model: ModelDescribed, taken: compare.Taken) -> Sequence[str]:
+    seconds = sum(window.duration_s for window in taken.windows)
     return (
         text(model.name or "", 80),
         text(model.run or "", 80),
-        format_duration(sum(cell.duration_s for cell in cells)) if cells else "",
-        _sum_words(energies) if len(energies) == len(cells) else "",
-        format_co2(sum(known)) if known and len(known) == len(cells) else "",
+        f"{'≤ ' if taken.shared else ''}{format_duration(seconds)}" if taken.windows else "",
+        *_cost_words(session, taken),
         "" if model.parameters is None else f"{model.parameters:,}",
         "" if model.size_bytes is None else f"{format_number(model.size_bytes / 1e6)} MB",
         "" if model.flops is None else _flops(model.flops),
@@ -463,21 +432,29 @@ def _measure_row(session: Session, model: ModelDescribed) -> Sequence[str]:
     )
 
 
-def _cells_of(session: Session, model: ModelDescribed) -> list[Cell]:
-    """The cells of the model's run: those that logged to it, and the one that described it."""
-    numbers = {model.cell}
-    if model.run is not None:
-        numbers |= {metric.cell for metric in session.metrics if metric.run == model.run}
-    return [cell for cell in session.cells if cell.number in numbers and cell.owns_time]
+def _taken_by(
+    session: Session, model: ModelDescribed, by_run: Mapping[str, compare.Taken]
+) -> compare.Taken:
+    """The windows of the model's run, else the cell that described it."""
+    taken = None if model.run is None else by_run[model.run]
+    if taken is not None and taken.windows:
+        return taken
+    return compare.Taken(tuple(c for c in session.cells if c.number == model.cell), shared=False)
 
 
-def _sum_words(energies: Sequence[Energy]) -> str:
-    if not energies:
-        return ""
-    if len(energies) == 1:
-        return energy_words(energies[0])
-    least = "≥ " if any(energy.missing for energy in energies) else ""
-    return f"{least}{format_energy(sum(energy.total_uj or 0 for energy in energies))}"
+def _cost_words(session: Session, taken: compare.Taken) -> tuple[str, str]:
+    """Energy and CO2e; empty where they are not known."""
+    energies = [window.energy for window in taken.windows]
+    known_uj = [energy.total_uj for energy in energies if energy.total_uj is not None]
+    missing = any(energy.missing for energy in energies)
+    if not energies or len(known_uj) < len(energies) or (missing and taken.shared):
+        return "", ""
+    sign = "≥ " if missing else "≤ " if taken.shared else ""
+    alone = len(energies) == 1 and not taken.shared
+    energy = energy_words(energies[0]) if alone else f"{sign}{format_energy(sum(known_uj))}"
+    grams = [one for one in map(session.co2_g, energies) if one is not None]
+    co2 = f"{sign}{format_co2(sum(grams))}" if len(grams) == len(energies) else ""
+    return energy, co2
 
 
 def _flops(flops: int) -> str:

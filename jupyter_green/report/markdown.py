@@ -10,16 +10,16 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 
 from jupyter_green.events import Refusal
+from jupyter_green.insight import compare
 from jupyter_green.insight.stages import by_stage
+from jupyter_green.report import compared
 from jupyter_green.report.inert import markdown, short
+from jupyter_green.report.lines import fact, grid
 from jupyter_green.report.statement import generator, hardware
 from jupyter_green.report.statement import render as statement
 from jupyter_green.report.table import NO_STAGE, Row, Saving, Table, share_words
 from jupyter_green.sessions.model import Energy, Entry, Session
 from jupyter_green.units import UJ_PER_J, format_duration, format_number, format_share, uj_to_kwh
-
-LONGEST_FACT = 600
-"""Characters of a sentence; names in it are shorter."""
 
 Line = Sequence[str]
 
@@ -32,12 +32,13 @@ def render(session: Session, *, everything: bool = False) -> str:
     """
     table = Table.of(session, everything=everything)
     parts = (
-        (f"# Energy of {_text(table.title)}", _facts(table.facts)),
+        (f"# Energy of {fact(table.title)}", _facts(table.facts)),
         ("## To cite", statement(session)),
         ("## Where it went", _ledger(session)),
         ("## By stage of the lifecycle", _stages(session)),
         ("## Cells", _cells(table.rows)),
         ("## Metrics beside energy", _metrics(session)),
+        ("## Labels compared", _labels(session)),
         ("## Models", _models(session)),
         ("## Where energy could be saved", _savings(table.savings)),
         ("## Method", _method(session)),
@@ -50,27 +51,12 @@ def render(session: Session, *, everything: bool = False) -> str:
 # --- pieces -------------------------------------------------------------------------------
 
 
-def _text(text: str) -> str:
-    return markdown(short(text, LONGEST_FACT))
-
-
 def _bullets(notes: Iterable[str]) -> str:
-    return "\n".join(f"- {_text(note)}" for note in notes)
+    return "\n".join(f"- {fact(note)}" for note in notes)
 
 
 def _facts(facts: Iterable[tuple[str, str]]) -> str:
-    return "\n".join(f"- **{markdown(name)}:** {_text(text)}" for name, text in facts)
-
-
-def grid(columns: Line, lines: Iterable[Line], left: Sequence[int] = (0,)) -> str:
-    """A table; nothing where it has no lines. Cells come as plain text."""
-    rows = [_pipes(map(_text, line)) for line in lines]
-    rules = (":--" if index in left else "--:" for index in range(len(columns)))
-    return "\n".join([_pipes(map(markdown, columns)), _pipes(rules), *rows]) if rows else ""
-
-
-def _pipes(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return "\n".join(f"- **{markdown(name)}:** {fact(text)}" for name, text in facts)
 
 
 def joules(energy_uj: int) -> str:
@@ -140,7 +126,7 @@ def _cell(row: Row) -> Line:
 
 def _metrics(session: Session) -> str:
     """The last value of each metric of each run, and what the session had cost by then."""
-    last = {(metric.run, metric.name): metric for metric in session.metrics}
+    last = {(metric.run, metric.name): metric for metric in session.results}
     lines = [
         (
             metric.run or "",
@@ -153,6 +139,11 @@ def _metrics(session: Session) -> str:
     ]
     columns = ("Run", "Metric", "Last value", "Better", "Joules until then")
     return grid(columns, lines, left=(0, 1))
+
+
+def _labels(session: Session) -> str:
+    contest = compare.of_labels(session)
+    return "" if contest is None else compared.render_markdown(contest)
 
 
 def _models(session: Session) -> str:

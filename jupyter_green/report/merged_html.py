@@ -125,7 +125,7 @@ def _others(merged: Merged, told: MergedTable) -> Iterable[Grid]:
 
 
 _COLUMNS = (
-    Column("Started", "", "order"),
+    Column("Started", "when", "order"),
     Column("Notebook", "name"),
     Column("Project"),
     Column("Machine"),

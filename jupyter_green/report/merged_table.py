@@ -564,6 +564,6 @@ def _damage(merged: Merged) -> Iterable[str]:
 
 def _left_out(merged: Merged, everything: bool) -> Iterable[str]:
     most = len(merged.problems) if everything else MOST_PROBLEMS
-    yield from (f"Left out: {short(one, 600)}." for one in merged.problems[:most])
+    yield from (f"{short(one, 600)}." for one in merged.problems[:most])
     if len(merged.problems) > most:
-        yield f"Left out: {len(merged.problems) - most:,} more journals."
+        yield f"{len(merged.problems) - most:,} more journals."

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from jupyter_green.report.history import aligned
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.markdown import grid as pipes
+from jupyter_green.report.lines import grid as pipes
 from jupyter_green.report.merged import Merged
 from jupyter_green.report.merged_table import Grid, Line, MergedTable, Saving
 from jupyter_green.report.statement import generator
@@ -34,7 +34,7 @@ def render(merged: Merged, *, everything: bool = False) -> str:
     blocks = [
         [told.title, told.subtitle],
         [f"{fact.name}: {_fact(fact.figure, fact.note)}" for fact in told.facts],
-        list(told.left_out),
+        [f"Left out: {one}" for one in told.left_out],
         [*aligned([_titles(), *map(_line, told.lines)]), *filter(None, [told.rest])],
         *(_grid(grid) for grid in _grids(told)),
         _savings(told.savings),

@@ -95,29 +95,3 @@ def owners(session: Session) -> list[Cell]:
 def costliest(cells: Iterable[Cell], most: int) -> list[Cell]:
     """The cells that cost most, the dearest first."""
     return sorted(cells, key=lambda cell: cell.energy.total_uj or 0, reverse=True)[:most]
-
-
-@dataclass(frozen=True)
-class Label:
-    """The runs that share a label."""
-
-    name: str
-    runs: tuple[Cell, ...]
-
-    @property
-    def energies_j(self) -> list[float]:
-        """Of the runs with a known energy."""
-        found = (cell.energy.energy_j for cell in self.runs)
-        return [energy for energy in found if energy is not None]
-
-
-MOST_LABELS = 40
-
-
-def labels(session: Session) -> list[Label]:
-    """Successful runs by label, in the order of the first run."""
-    groups: dict[str, list[Cell]] = {}
-    for cell in session.cells:
-        if cell.tags.label and cell.status == "ok":
-            groups.setdefault(cell.tags.label, []).append(cell)
-    return [Label(name, tuple(runs)) for name, runs in groups.items()]

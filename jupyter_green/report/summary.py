@@ -210,6 +210,6 @@ def _metrics(session: Session, window: Window) -> Iterable[Metric]:
         return session.metrics_of(window.number)
     return [
         metric
-        for metric in session.metrics
+        for metric in session.results
         if metric.cell == window.cell and window.started_s <= metric.logged_s <= window.finished_s
     ]

@@ -379,7 +379,7 @@ class _Rows:
         self._session = session
         self._everything = everything
         self._most_cells = None if everything else most_cells
-        self._last = last_metrics(session.metrics)
+        self._last = last_metrics(session.results)
         self._runs = _runs(session.cells)
         self._spans: defaultdict[int | None, list[Span]] = defaultdict(list)
         numbers = {cell.number for cell in session.cells}

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import shutil
-import unicodedata
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from jupyter_green.insight import compare
+from jupyter_green.report import compared
+from jupyter_green.report.lines import cut, display_width
 from jupyter_green.report.table import Part, Row, Saving, Table
 from jupyter_green.sessions.model import Session
 
@@ -23,7 +25,7 @@ def render(session: Session, *, width: int | None = None, everything: bool = Fal
 
     Args:
         width: columns to fill; default: the terminal's, or 100.
-        everything: all cells and spans, however many there are.
+        everything: all cells and spans, however many there are, and figures of all labels.
     """
     table = Table.of(session, everything=everything)
     width = max(NARROWEST, width or shutil.get_terminal_size((USUAL_WIDTH, 24)).columns)
@@ -32,6 +34,7 @@ def render(session: Session, *, width: int | None = None, everything: bool = Fal
         _cells(table.rows, width),
         _parts(table.ledger, width),
         _stages(table.stages, width),
+        _labels(session, everything),
         _savings(table.savings),
         list(table.notes),
     ]
@@ -44,31 +47,6 @@ def on_a_page(session: Session, *, everything: bool = False) -> str:
 
 
 # --- widths -------------------------------------------------------------------------------
-
-
-def display_width(text: str) -> int:
-    """Columns that a text takes in a terminal: wide characters two, combining ones none."""
-    return len(text) if text.isascii() else sum(map(_columns, text))
-
-
-def _columns(character: str) -> int:
-    if unicodedata.category(character) in ("Mn", "Me", "Cf"):
-        return 0
-    return 2 if unicodedata.east_asian_width(character) in ("W", "F") else 1
-
-
-def cut(text: str, width: int) -> str:
-    """A text in at most ``width`` columns; what was cut off shows as an ellipsis."""
-    # Marks that take no columns must not pile up without end.
-    if len(text) <= 4 * width and display_width(text) <= width:
-        return text
-    kept, used = [], 0
-    for character in text[: 4 * width]:
-        used += _columns(character)
-        if used > width - 1:
-            break
-        kept.append(character)
-    return "".join(kept).rstrip() + "…"
 
 
 def _padded(text: str, width: int, right: bool) -> str:
@@ -198,6 +176,18 @@ STAGES = "By stage of the lifecycle (as tagged, or as cells without a tag seem t
 
 def _stages(parts: Sequence[Part], width: int) -> list[str]:
     return [cut(STAGES, width), *_parts(parts, width)] if parts else []
+
+
+# --- labels -------------------------------------------------------------------------------
+
+LABELS = "Labels compared"
+
+
+def _labels(session: Session, everything: bool) -> list[str]:
+    """The verdict, and the table where everything is asked for."""
+    contest = compare.of_labels(session) if everything else None
+    told = compared.render(contest).splitlines() if contest else compared.in_short(session)
+    return [LABELS, *told] if told else []
 
 
 # --- savings ------------------------------------------------------------------------------

@@ -17,7 +17,7 @@ from jupyter_green.report.curves import curves, main_curve, run_name
 from jupyter_green.report.fragment import COLOURS
 from jupyter_green.report.vega_parts import Row, Spec
 from jupyter_green.sessions.model import Cell, Session
-from jupyter_green.units import UJ_PER_J, format_energy
+from jupyter_green.units import format_energy
 
 MOST_CURVES = 6
 MOST_POINTS = 1500
@@ -233,37 +233,6 @@ def _marks(curve: Curve | None, size: float) -> Iterable[Spec]:
         past = {"energy": parts.rounded(since), "until": parts.rounded(until)}
         shade = {"type": "rect", "opacity": 0.14, "color": parts.SHADE}
         yield parts.layer([past], shade, x=parts.value("energy"), x2={"field": "until"})
-
-
-def labels(session: Session) -> Spec:
-    """Energy of every run by label, and their mean."""
-    found = series.labels(session)[: series.MOST_LABELS]
-    unit, size = parts.energy_unit(run.energy.total_uj for label in found for run in label.runs)
-    names = parts.Names()
-    named = [(names.unique(parts.name(label.name)), label) for label in found]
-    every = max(1, sum(len(label.runs) for label in found) // MOST_POINTS + 1)
-    runs = [
-        {"name": name, "energy": parts.rounded(energy * UJ_PER_J / size)}
-        for name, label in named
-        for energy in label.energies_j[::every]
-    ]
-    means = [
-        {"name": name, "energy": parts.rounded(sum(known) / len(known) * UJ_PER_J / size)}
-        for name, label in named
-        if (known := label.energies_j)
-    ]
-    where: Spec = {
-        "y": parts.names_axis(),
-        "x": parts.energy_axis("energy", unit, "energy of a run"),
-        "tooltip": [parts.text("name"), parts.value("energy", f"energy ({unit})")],
-    }
-    dot = {"type": "point", "filled": True, "size": 60, "opacity": 0.6, "color": parts.ACCENT}
-    tick = {"type": "tick", "thickness": 3, "size": 18, "color": parts.OTHERS[1]}
-    layers = [parts.layer(runs, dot, **where), parts.layer(means, tick, **where)]
-    return parts.finished(layers, parts.ROW * len(found), "Energy by label")
-
-
-# --- what the charts have in common -------------------------------------------------------
 
 
 # --- drawn --------------------------------------------------------------------------------

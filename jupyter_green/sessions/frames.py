@@ -172,7 +172,7 @@ def counter_columns(session: Session) -> list[str]:
 
 def cell_records(session: Session) -> list[Record]:
     """The finished cells as dictionaries; None is not known. Keys as in CELL_COLUMNS."""
-    last = last_metrics(session.metrics)
+    last = last_metrics(session.results)
     seen: Counter[tuple[str, str | None]] = Counter()
     records = []
     for cell in in_order(session.cells):
@@ -190,7 +190,7 @@ def span_records(session: Session) -> list[Record]:
 
 def metric_records(session: Session) -> list[Record]:
     """The logged values as dictionaries, in their order. Keys as in METRIC_COLUMNS."""
-    return [_metric_record(metric) for metric in session.metrics]
+    return [_metric_record(metric) for metric in session.results]
 
 
 def in_order(cells: Iterable[Cell]) -> list[Cell]:

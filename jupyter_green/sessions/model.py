@@ -177,6 +177,10 @@ class Span(Struct, frozen=True, kw_only=True):
         return self.energy.energy_j / self.duration_s
 
 
+STUDY = "study"
+"""Source of the metrics that a study logs about its own runs: how often the work was done."""
+
+
 class Metric(Struct, frozen=True, kw_only=True):
     """A logged value beside what it has cost so far."""
 
@@ -456,9 +460,17 @@ class Session(Struct, frozen=True, kw_only=True):
             return None
         return energy.total_uj / self.total.total_uj
 
+    @property
+    def results(self) -> tuple[Metric, ...]:
+        """The metrics that tell a quality: all but what studies log about their own runs.
+
+        Views show these; ``metrics`` is all that was logged.
+        """
+        return tuple(metric for metric in self.metrics if metric.source != STUDY)
+
     def metrics_of(self, number: int) -> tuple[Metric, ...]:
-        """The metrics logged during one run of a cell, in order."""
-        return tuple(metric for metric in self.metrics if metric.cell == number)
+        """The results logged during one run of a cell, in order."""
+        return tuple(metric for metric in self.results if metric.cell == number)
 
     def cell(self, number: int) -> Cell:
         """The finished run with this number.

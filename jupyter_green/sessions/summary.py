@@ -60,7 +60,7 @@ def summarize(session: Session) -> Summary:
         energy=structs.replace(session.total, by_period={}),
         co2_g=grams,
         co2_basis=session.intensity.basis if known and session.intensity is not None else None,
-        metric=_best(session.metrics),
+        metric=_best(session.results),
         curves=[curve.thinned() for curve in curves(session)],
     )
 

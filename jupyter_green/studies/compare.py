@@ -19,15 +19,15 @@ from jupyter_green.configurable import load_settings
 from jupyter_green.errors import MetricError, RecorderError, SettingError
 from jupyter_green.events import Tags
 from jupyter_green.insight import compare as insight
-from jupyter_green.insight.compare import LOOPS, STUDY, TRIAL, How
+from jupyter_green.insight.compare import LOOPS, TRIAL, How
 from jupyter_green.insight.contest import Contest, Pair, Side
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder import tracker as trackers
 from jupyter_green.recorder.names import as_number, writable
 from jupyter_green.recorder.tracker import Tracker
-from jupyter_green.report import compared, compared_drawn
+from jupyter_green.report import charts, compared, compared_drawn
 from jupyter_green.sessions import library
-from jupyter_green.sessions.model import Session
+from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies.repeat import (
     SHORTEST_RUN_S,
     Work,
@@ -90,7 +90,7 @@ class Compared:
 
     def chart(self) -> Chart:
         """Runs, means and intervals as an Altair chart."""
-        return compared_drawn.chart(self.contest)
+        return charts.chart(compared_drawn.spec(self.contest))
 
     def markdown(self) -> str:
         """Verdict, table and notes as Markdown, for a pull request."""

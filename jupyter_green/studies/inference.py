@@ -20,15 +20,18 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
+
+from msgspec import structs
 
 from jupyter_green.errors import SettingError
 from jupyter_green.events import Tags
+from jupyter_green.insight.compare import LOOPS
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder.names import FIRST_LINE, as_number
 from jupyter_green.recorder.tracker import Tracker
-from jupyter_green.sessions.model import Session
+from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies import batches
 from jupyter_green.studies.models import calling, check_result, evaluating, name_of
 from jupyter_green.studies.repeat import (
@@ -238,7 +241,8 @@ def measure_inference(  # noqa: PLR0913  (all but two are options)
 
     A PyTorch module is called in evaluation mode and without gradients, and is put back into the
     modes it had. GPU work is waited for at the end of every run. The runs are spans of the
-    session, of the stage ``deployment``.
+    session, of the stage ``deployment``, each with the label of its batch size, as
+    ``int8, batch 64``: ``compare("fp32, batch 64", "int8, batch 64")`` holds two of them together.
 
     Args:
         model: what is called, as ``model.predict`` or a PyTorch module.
@@ -268,7 +272,7 @@ def measure_inference(  # noqa: PLR0913  (all but two are options)
     name = str(label or name_of(model))[:FIRST_LINE]
     values = {str(key): as_number(str(key), value) for key, value in (metric or {}).items()}
     tracker = here.tracker()
-    tags = Tags(label=name, stage=STAGE, technique=technique, deliberate=True)
+    tags = Tags(stage=STAGE, technique=technique, deliberate=True)
     subjects = [
         _Subject(model, batch if items else batches.cut(batch, size), size, name, tags, tracker)
         for size in sizes
@@ -307,10 +311,23 @@ class _Subject:
         self.latencies_s: list[float] = []
         self._tracker = tracker
         self._call = calling(model, batch)
-        self._work = Work(self._loop, f"{label}, batch {size}", tags)
+        label = f"{label}, batch {size}"
+        # Sizes under one label would be compared as repeats of each other.
+        self._work = Work(self._loop, label, structs.replace(tags, label=label))
         self._loops = 1
         self._call_s = 0.0
         """Of the latest run, per call."""
+
+    @property
+    def _trial(self) -> Work:
+        """The work as it is measured: whoever compares runs must know their loops."""
+
+        def logged(loops: int) -> None:
+            if loops > 1:
+                self._tracker.metric_logged(LOOPS, loops, source=STUDY)
+            self._loop(loops)
+
+        return replace(self._work, loop=logged)
 
     def _loop(self, loops: int) -> None:
         call = self._call
@@ -351,7 +368,7 @@ class _Subject:
         self._time_calls(least_calls, seconds)
 
     def _run_once(self) -> None:
-        self.spans.append(one_run(self._tracker, self._work, self._loops))
+        self.spans.append(one_run(self._tracker, self._trial, self._loops))
 
     def _time_calls(self, least: int, seconds: float) -> None:
         clock = time.perf_counter

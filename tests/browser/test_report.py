@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from jupyter_green.report import html
+from jupyter_green.report import html, merged_html
+from jupyter_green.report.merged import Merged
 from jupyter_green.sessions import library
 from jupyter_green.sessions.model import Session
 from tests.benchmarks.folding import write_journal
 from tests.golden.digest import HERE as GOLDEN
 from tests.simulators.evil import NASTY, evil
 from tests.simulators.story import Story, hostile, training
+from tests.unit.test_compare_view import told as compared
+from tests.unit.test_merged_forms import mixed as merged
 
 pytestmark = pytest.mark.browser
 
@@ -39,16 +42,23 @@ class Seen:
 
 
 Show = Callable[..., Seen]
+Told = Session | Merged
+
+
+def page_of(told: Told, light: bool = False) -> str:
+    """The report of a session, or of several as one."""
+    view = merged_html if isinstance(told, Merged) else html
+    return view.render(told, light=light)
 
 
 @pytest.fixture
 def show(browser: Browser, tmp_path: Path) -> Iterator[Show]:
-    """Opens the report of a session, with the network cut off."""
+    """Opens a report, with the network cut off."""
     contexts = []
 
-    def opened(session: Session, light: bool = False, **options: object) -> Seen:
+    def opened(told: Told, light: bool = False, **options: object) -> Seen:
         path = tmp_path / f"{len(contexts)}.html"
-        path.write_text(html.render(session, light=light), encoding="utf-8", newline="\n")
+        path.write_text(page_of(told, light), encoding="utf-8", newline="\n")
         context = browser.new_context(
             **{"offline": True, "viewport": {"width": 1000, "height": 900}, **options}
         )
@@ -77,20 +87,24 @@ def killed() -> Session:
 
 
 @pytest.mark.parametrize("light", [False, True], ids=["whole", "light"])
-@pytest.mark.parametrize("told", [training, killed, hostile], ids=lambda told: told.__name__)
+@pytest.mark.parametrize(
+    "told", [training, killed, hostile, compared, merged], ids=lambda told: told.__name__
+)
 def test_it_asks_for_nothing_and_complains_of_nothing(
-    told: Callable[[], Session], light: bool, show: Show
+    told: Callable[[], Told], light: bool, show: Show
 ) -> None:
     seen = show(told(), light)
 
     assert [url.partition("://")[0] for url in seen.requests] == ["file"]
     assert seen.said == []
-    assert seen.page.locator(".chart svg").count() >= 4
+    assert seen.page.locator(".chart svg").count() >= 3
 
 
-@pytest.mark.parametrize("told", [training, hostile], ids=lambda told: told.__name__)
+@pytest.mark.parametrize(
+    "told", [training, hostile, compared, merged], ids=lambda told: told.__name__
+)
 @pytest.mark.parametrize("width", [360, 1000])
-def test_nothing_hangs_over_the_edge(told: Callable[[], Session], width: int, show: Show) -> None:
+def test_nothing_hangs_over_the_edge(told: Callable[[], Told], width: int, show: Show) -> None:
     page = show(told(), viewport={"width": width, "height": 800}).page
 
     assert page.evaluate("document.documentElement.scrollWidth") <= width
@@ -129,11 +143,14 @@ def test_words_of_others_do_nothing(text: str, show: Show) -> None:
     assert seen.page.locator("[onload], [onerror]").count() == 0
 
 
+@pytest.mark.parametrize("told", [training, compared, merged], ids=lambda told: told.__name__)
 @pytest.mark.parametrize("light", [False, True], ids=["whole", "light"])
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_readable_in_both_schemes(scheme: str, light: bool, show: Show) -> None:
+def test_readable_in_both_schemes(
+    told: Callable[[], Told], scheme: str, light: bool, show: Show
+) -> None:
     """Contrast is axe-core's; here, that words of charts are as bright as all others."""
-    page = show(training(), light, color_scheme=scheme).page
+    page = show(told(), light, color_scheme=scheme).page
     back = page.evaluate("getComputedStyle(document.body).backgroundColor")
     words = page.evaluate("getComputedStyle(document.querySelector('.chart svg text')).fill")
     body = page.evaluate("getComputedStyle(document.body).color")
@@ -142,15 +159,28 @@ def test_readable_in_both_schemes(scheme: str, light: bool, show: Show) -> None:
     assert words == body
 
 
+@pytest.mark.parametrize("told", [training, compared, merged], ids=lambda told: told.__name__)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
-def test_axe_finds_nothing_serious(browser: Browser, scheme: str) -> None:
+def test_axe_finds_nothing_serious(browser: Browser, told: Callable[[], Told], scheme: str) -> None:
     """Without the page's policy, which would not let axe-core in."""
     with browser.new_context(bypass_csp=True, color_scheme=scheme) as context:
         page = context.new_page()
-        page.set_content(html.render(training()))
+        page.set_content(page_of(told()))
         page.wait_for_function(DRAWN)
         page.add_script_tag(content=AXE.read_text(encoding="utf-8"))
         assert page.evaluate(_RUN_AXE) == []
+
+
+def test_labels_are_compared_in_words_a_picture_and_a_table(show: Show) -> None:
+    page = show(compared()).page
+    section = page.locator("section").filter(has_text="Labels compared")
+    chart = section.locator(".chart[aria-label='Energy by label']")
+
+    assert "quantised used 49.9 % less energy than baseline" in section.inner_text()
+    assert section.get_by_role("row").count() == 3
+    assert chart.locator(".mark-symbol.role-mark path").count() == 10
+    for name in ("baseline", "quantised"):
+        assert chart.get_by_text(name).is_visible()
 
 
 def test_cells_are_sorted_by_a_click(show: Show) -> None:

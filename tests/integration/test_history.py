@@ -29,11 +29,13 @@ IDLE_W = 38.0
 DAY_S = 86_400
 
 BUSY = """
-import sys, time
+import os, sys, time
 from jupyter_green import log, measure
 with measure("work"):
     log(accuracy=0.9)
     time.sleep(float(sys.argv[1]))
+    while sys.argv[2:] and not os.path.exists(sys.argv[2]):
+        time.sleep(0.02)
     log(accuracy=0.8)
 """
 
@@ -56,8 +58,9 @@ def told(home: Home, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def work(home: Home, seconds: float) -> subprocess.Popen[str]:
-    return home.script(BUSY, str(seconds))
+def work(home: Home, seconds: float, *until_there: str) -> subprocess.Popen[str]:
+    """Sleeps that long, and on until a file is there."""
+    return home.script(BUSY, str(seconds), *until_there)
 
 
 def finish(*scripts: subprocess.Popen[str]) -> None:
@@ -72,9 +75,13 @@ def recorded(home: Home) -> list[Session]:
 
 
 def test_two_sessions_at_once_count_once(home: Home, machine: RaplMachine) -> None:
-    first = work(home, 1.5)
+    # The second may take long to start: the first goes on until it has ended.
+    over = home.work / "over"
+    first = work(home, 0.0, str(over))
     until(home.journals, what="the first journal")
-    finish(work(home, 0.5), first)
+    finish(work(home, 0.5))
+    over.touch()
+    finish(first)
     sessions = recorded(home)
     offset_ns = time.perf_counter_ns() - time.time_ns()
     begin_ns = min(round(one.wall_at(0.0) * 1e9) for one in sessions) + offset_ns

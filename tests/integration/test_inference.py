@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_green.insight.compare import contest
 from jupyter_green.sessions.model import Span
 from tests.simulators.gpu import Gpu
 from tests.simulators.gpu_packages import GpuPackages
@@ -107,10 +108,24 @@ def test_what_is_recorded(modelled: Kernel) -> None:
     rounds = [{span.name for span in spans[i : i + 2]} for i in (0, 2, 4)]
     assert rounds == [{"int8, batch 1", "int8, batch 4"}] * 3
     for span in spans:
-        assert (span.tags.label, span.tags.stage) == ("int8", "deployment")
+        assert (span.tags.label, span.tags.stage) == (span.name, "deployment")
         assert (span.tags.technique, span.tags.deliberate) == ("quantisation", True)
-    (metric,) = session.metrics
+    (metric,) = session.results
     assert (metric.name, metric.value, metric.run) == ("accuracy", 0.93, "int8")
+
+
+def test_batch_sizes_are_compared_by_one_call_each(modelled: Kernel) -> None:
+    """Runs of different loops, of one model, each size under a label of its own."""
+    modelled.ok("result = measure_inference(model, [1] * 16, batch_sizes=[1, 16])")
+    names = ("model, batch 1", "model, batch 16")
+    found = contest(modelled.session(), names)
+    energies = modelled.ask("[(r.calls.loops, r.calls.energies_j) for r in result.rows]")
+    for name, (loops, joules) in zip(names, energies, strict=True):
+        side = found.side(name)
+        assert {one.loops for one in side.compared} == {loops}
+        assert side.energies_j == pytest.approx(joules)
+    assert energies[0][0] > energies[1][0] > 1
+    assert found.metric is None
 
 
 def test_what_is_shown(modelled: Kernel) -> None:

@@ -12,7 +12,7 @@ import altair as alt
 import pytest
 
 from jupyter_green.events import CounterInfo, CounterLost, CounterRestored
-from jupyter_green.report import series, vega, vega_parts
+from jupyter_green.report import compared_drawn, series, vega, vega_parts
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import uj_to_j
@@ -238,10 +238,23 @@ def test_a_metric_by_its_name() -> None:
 
 
 def test_labels_show_every_run_and_the_mean() -> None:
-    dots, means = drawn(vega.labels(training()))
+    story = Story()
+    for label, seconds in (("small", 1.0), ("large", 4.0), ("small", 3.0)):
+        story.cell("fit()", seconds, label=label)
+    session = story.close()
+    intervals, dots, means = drawn(session.charts.labels().to_dict())
 
-    assert sorted(row["energy"] for row in dots) == [60, 120]
-    assert means == [{"name": "mlp 64", "energy": 90}]
+    assert sorted((row["name"], row["value"]) for row in dots) == [
+        ("large", 48),
+        ("small", 12),
+        ("small", 36),
+    ]
+    assert means == [{"name": "small", "value": 24}, {"name": "large", "value": 48}]
+    assert [row["name"] for row in intervals] == ["small"]
+
+
+def test_one_label_is_compared_with_nothing() -> None:
+    assert not any(drawn(training().charts.labels().to_dict()))
 
 
 # --- all of them, of all sessions ---
@@ -272,7 +285,7 @@ def test_names_are_values_and_nothing_else(text: str) -> None:
     """A name as a field would be read as a path, one in a formula would be run."""
     session = evil(text)
     for name in NAMES:
-        spec = getattr(vega, name)(session)
+        spec = getattr(vega, name)(session) if name != "labels" else compared_labels(text)
         assert len(json.dumps(spec)) < 150_000
         fields = {value for key, value in pairs(spec) if key in ("field", "sort", "href", "expr")}
         assert fields <= {
@@ -281,6 +294,15 @@ def test_names_are_values_and_nothing_else(text: str) -> None:
         }
         for row in rows(spec):
             assert max(len(value) for value in row.values() if isinstance(value, str)) < 60
+
+
+def compared_labels(text: str) -> vega_parts.Spec:
+    story = Story()
+    for label in (text or "no text", f"{text} again"):
+        story.cell(text, label=label)
+    spec = compared_drawn.of_session(story.close())
+    assert len(drawn(spec)[-1]) == 2
+    return spec
 
 
 def pairs(value: Any) -> Iterator[tuple[str, Any]]:

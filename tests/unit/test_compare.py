@@ -19,9 +19,9 @@ from jupyter_green.events import (
     SpanStarted,
     Tags,
 )
-from jupyter_green.insight.compare import LOOPS, STUDY, How, contest, labels
+from jupyter_green.insight.compare import LOOPS, How, contest, labels
 from jupyter_green.insight.contest import Contest, Side
-from jupyter_green.sessions.model import Session
+from jupyter_green.sessions.model import STUDY, Session
 from tests.simulators.story import DRAM, FRANCE, MODEL, PACKAGE, Story
 
 POLAND = structs.replace(FRANCE, place="Poland", g_per_kwh=600.0)

@@ -9,7 +9,7 @@ import pytest
 from jupyter_green.events import ModelDescribed
 from jupyter_green.insight.compare import contest
 from jupyter_green.insight.contest import Contest
-from jupyter_green.report import compared, compared_drawn, vega_parts
+from jupyter_green.report import charts, compared, compared_drawn, markdown, text, vega_parts
 from jupyter_green.report.html_parts import Pictures
 from jupyter_green.sessions.model import Session
 from tests.simulators.evil import NASTY
@@ -224,13 +224,66 @@ def test_names_stay_names(name: str) -> None:
     Page(section)
 
 
+# --- in the report of a session ---
+
+
+def labels_in(report: str) -> list[str]:
+    """The block of the text that tells of labels."""
+    blocks = (block.splitlines() for block in report.split("\n\n"))
+    return next((lines for lines in blocks if lines[0] == "Labels compared"), [])
+
+
+def repeated(*labels: str, runs: int = 2) -> Session:
+    story = Story()
+    for round_ in range(runs):
+        for label in labels:
+            story.cell("fit()", 1.0 + round_ / 100, label=label)
+    return story.close()
+
+
+def test_text_tells_the_verdict_and_markdown_the_figures() -> None:
+    session = told()
+    verdict = contest(session).sentences
+
+    assert labels_in(text.render(session)) == ["Labels compared", *verdict]
+    whole = text.render(session, everything=True)
+    assert compared.render(contest(session)) in whole
+    assert compared.render_markdown(contest(session)) in markdown.render(session)
+    assert "## Labels compared" in markdown.render(session)
+
+
+def test_text_stays_short() -> None:
+    five = labels_in(text.render(repeated(*"abcde")))
+    assert len(five) == 1 + 3 + 1
+    assert five[-1] == "+ 1 more in reports in HTML and Markdown"
+    twenty = labels_in(text.render(repeated(*map(str, range(20)))))
+    assert twenty == ["Labels compared", "20 labels: reports in HTML and Markdown compare them"]
+
+
+@pytest.mark.parametrize(
+    "session",
+    [
+        pytest.param(repeated("a", "b", "c", runs=1), id="names of cells"),
+        pytest.param(repeated(*map(str, range(20)), runs=1), id="many names of cells"),
+        pytest.param(repeated("a"), id="one"),
+        pytest.param(Story().close(), id="none"),
+    ],
+)
+def test_text_says_nothing_of_labels_that_cannot_be_judged(session: Session) -> None:
+    assert labels_in(text.render(session)) == []
+
+
+def test_markdown_of_one_label() -> None:
+    assert "Labels compared" not in markdown.render(repeated("a"))
+
+
 def test_the_chart_is_drawn_and_has_all_runs() -> None:
     found = compared_of()
     spec = compared_drawn.spec(found)
     runs = [layer for layer in spec["layer"] if layer["mark"]["type"] == "point"]
     assert len(runs[0]["data"]["values"]) == 10
     assert vega_parts.svg(spec).startswith("<svg")
-    assert compared_drawn.chart(found).to_dict()["description"] == "Energy by label"
+    assert charts.chart(compared_drawn.spec(found)).to_dict()["description"] == "Energy by label"
 
 
 def test_two_labels_that_read_alike_keep_rows_of_their_own() -> None:
@@ -270,7 +323,7 @@ def test_data_frame() -> None:
 
 
 def test_figures_of_quality_have_their_digits() -> None:
-    for values, text in (
+    for values, words in (
         ((0.9, 0.9), "0.9"),
         ((0.91, 0.92), "0.915 ± 0.064"),
         ((123.0, 124.0), "123.5 ± 6.4"),
@@ -287,4 +340,4 @@ def test_figures_of_quality_have_their_digits() -> None:
         quality = found.side("a").quality
         assert quality is not None
         assert math.isfinite(quality.mean)
-        assert compared.rows(found)[0][7] == text
+        assert compared.rows(found)[0][7] == words

@@ -32,7 +32,7 @@ from jupyter_green.events import (
 )
 from jupyter_green.processes import boot_id, host_name, own_identity
 from jupyter_green.report import history as view
-from jupyter_green.report.text import display_width
+from jupyter_green.report.lines import display_width
 from jupyter_green.sessions import index, library
 from jupyter_green.sessions.history import History, read_history, totals
 from jupyter_green.sessions.index import index_path

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from jupyter_green.events import Intensity, ModelDescribed
+from jupyter_green.events import Intensity, ModelDescribed, SpanFinished, SpanStarted
 from jupyter_green.report import bundle, forms, html, html_parts
 from jupyter_green.report.html_parts import Column, number, table
 from jupyter_green.report.table import Table
@@ -25,7 +25,7 @@ from jupyter_green.units import format_co2, format_energy, format_kwh
 from tests.benchmarks.folding import CELLS, write_journal
 from tests.golden.digest import journals
 from tests.simulators.evil import NASTY, evil
-from tests.simulators.story import FRANCE, Story, hostile, training
+from tests.simulators.story import DRAM, FRANCE, PACKAGE, Story, hostile, training
 
 VOID = {"br", "hr", "img", "input", "link", "meta"}
 OURS = {
@@ -309,7 +309,75 @@ def test_the_measures_of_a_run_hold_all_its_cells() -> None:
 
     (row,) = Page(html.render(story.close(), light=True)).table("Running time, carbon")
 
-    assert (row["Time"], row["Energy"]) == ("5 s", "60 J")
+    assert (row["Time"], row["Energy"]) == ("4 s", "48 J")
+
+
+def measured(story: Story) -> dict[str, tuple[str, str]]:
+    """Time and energy of each described model."""
+    rows = Page(html.render(story.close(), light=True)).table("Running time, carbon")
+    return {row["Model"]: (row["Time"], row["Energy"]) for row in rows}
+
+
+def test_the_measures_of_a_run_are_those_of_its_spans() -> None:
+    """As callbacks record two trainings and an evaluation in one cell, the model's data before."""
+    story = Story()
+    number = story.begin("train both")
+    story.sleep(20.0)
+    for span, (run, type_, seconds) in enumerate(
+        (("mlp 1", "training", 3.0), ("mlp 2", "training", 5.0), ("mlp 1", "evaluation", 1.0))
+    ):
+        story.feed(SpanStarted(span=span, name=run, type=type_, cell=number, **story.stamp()))
+        if type_ == "training":
+            story.feed(ModelDescribed(run=run, name=f"{run}!", cell=number, **story.stamp()))
+        story.span(10 + span, run, seconds / 2, type="epoch", cell=number, parent=span)
+        story.metric("acc", 0.5, cell=number, run=run, step=1)
+        story.sleep(seconds / 2)
+        story.feed(SpanFinished(span=span, **story.stamp()))
+    story.end(number)
+
+    assert measured(story) == {"mlp 1!": ("4 s", "48 J"), "mlp 2!": ("5 s", "60.00 ± 0.13 J")}
+
+
+def test_a_run_that_logged_outside_its_span_took_more_than_that() -> None:
+    story = Story()
+    number = story.begin("fit and evaluate")
+    story.feed(ModelDescribed(run="mlp", name="m", cell=number, **story.stamp()))
+    story.sleep(5.0)
+    story.metric("acc", 0.5, cell=number, run="mlp")
+    story.span(1, "mlp", 1.0, type="measure", cell=number)
+    story.end(number)
+
+    assert measured(story) == {"m": ("6 s", "72.00 ± 0.13 J")}
+
+
+def test_a_run_that_shares_its_cell_took_that_much_at_most() -> None:
+    story = Story()
+    number = story.begin("train both")
+    for run in ("a", "b", "a"):
+        story.feed(ModelDescribed(run=run, name=run, cell=number, **story.stamp()))
+        story.metric("acc", 0.5, cell=number, run=run)
+        story.sleep(2.0)
+    story.end(number)
+    alone = story.begin("train a")
+    story.sleep(1.0)
+    story.metric("acc", 0.5, cell=alone, run="a")
+    story.end(alone)
+
+    assert measured(story) == {"a": ("≤ 7 s", "≤ 84 J"), "b": ("≤ 6 s", "≤ 72 J")}
+
+
+def test_at_most_of_a_part_says_nothing() -> None:
+    story = Story(PACKAGE, DRAM, unread=[DRAM.name])
+    number = story.begin("train both")
+    for run in ("a", "b", "a"):
+        story.feed(ModelDescribed(run=run, name=run, cell=number, **story.stamp()))
+        story.metric("acc", 0.5, cell=number, run=run)
+        story.sleep(2.0)
+    story.end(number)
+
+    rows = Page(html.render(story.close(), light=True)).table("Running time, carbon")
+
+    assert all(row["Time"] == "≤ 6 s" and not row.get("Energy") for row in rows)
 
 
 def test_labels_are_compared() -> None:
@@ -321,10 +389,11 @@ def test_labels_are_compared() -> None:
         story.end(number)
     found = Page(html.render(story.close(), light=True))
 
-    rows = {row["Label"]: row for row in found.table("Successful runs by label")}
+    rows = {row["Label"]: row for row in found.table("Techniques by energy and by quality")}
 
-    assert rows["small"]["Mean energy"] == "24 J"
-    assert rows["small"]["Range"] == "12 J to 36 J"
+    assert "large and small cannot be judged: one run of large." in found.text
+    assert (rows["small"]["Runs"], rows["large"]["Runs"]) == ("2", "1")
+    assert rows["small"]["Energy"].startswith("24 ± ")
     assert rows["large"]["Last acc"] == "0.4"
 
 

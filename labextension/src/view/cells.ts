@@ -5,6 +5,7 @@ import { co2G, labelOf, share } from '../session/figures';
 import type { Energy, Metric, Session } from '../session/model';
 import { formatCo2, formatDuration } from '../session/units';
 import type { Context, Section } from './context';
+import { isResult } from './curves';
 import { attribute, button, h, select, show, style, text } from './dom';
 import { energyOf, isOpen, Rows, secondsOf, type Order, type Row, type Run } from './rows';
 import {
@@ -221,7 +222,7 @@ class LastMetrics {
   update(metrics: readonly Metric[]): void {
     for (; this._next < metrics.length; this._next++) {
       const metric = metrics[this._next];
-      if (metric.cell !== null) {
+      if (metric.cell !== null && isResult(metric)) {
         this._last.set(metric.cell, metric);
       }
     }

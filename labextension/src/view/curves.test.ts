@@ -114,3 +114,12 @@ test('the last real curve is the main one, and curves are made once a version', 
   assert.equal(curves.of(1, metrics, 'acc'), first);
   assert.notEqual(curves.of(2, metrics, 'acc'), first);
 });
+
+test('how often a study did its work is no result', () => {
+  const loops = metric(64, 3e6, { name: 'loops', source: 'study', direction: 'higher' });
+  const logged = [metric(0.5, 2e6), loops];
+  assert.deepEqual(metricNames(logged), ['acc']);
+  assert.equal(chooseMetric(logged), 'acc');
+  assert.equal(chooseMetric([loops]), null);
+  assert.deepEqual(curvesOf(logged, 'loops'), []);
+});

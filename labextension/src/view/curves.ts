@@ -27,20 +27,26 @@ export interface Curve {
   withoutEnergy: number;
 }
 
+/** What a metric tells of quality; studies log how often they did their work, too. */
+export function isResult({ source }: Metric): boolean {
+  return source !== 'study';
+}
+
 /** Names of the metrics, those that were logged last first. */
 export function metricNames(metrics: readonly Metric[]): string[] {
   const names = new Set<string>();
   for (let index = metrics.length - 1; index >= 0; index--) {
-    names.add(metrics[index].name);
+    if (isResult(metrics[index])) {
+      names.add(metrics[index].name);
+    }
   }
   return [...names];
 }
 
 /** The metric to show unless another is asked for: one of which more is better, logged last. */
 export function chooseMetric(metrics: readonly Metric[]): string | null {
-  const last = metrics[metrics.length - 1];
   const higher = lastOf(metrics, metric => metric.direction === 'higher');
-  return (higher ?? last)?.name ?? null;
+  return (higher ?? lastOf(metrics, () => true))?.name ?? null;
 }
 
 /** The curves of a session as it is now, made once for all who show them. */
@@ -65,7 +71,7 @@ export function lastOf(
   holds: (metric: Metric) => boolean
 ): Metric | undefined {
   for (let index = metrics.length - 1; index >= 0; index--) {
-    if (holds(metrics[index])) {
+    if (isResult(metrics[index]) && holds(metrics[index])) {
       return metrics[index];
     }
   }
@@ -76,7 +82,7 @@ export function lastOf(
 export function curvesOf(metrics: readonly Metric[], name: string): Curve[] {
   const runs = new Map<string, Metric[]>();
   for (const metric of metrics) {
-    if (metric.name === name) {
+    if (metric.name === name && isResult(metric)) {
       const key = runOf(metric);
       const own = runs.get(key) ?? [];
       own.push(metric);

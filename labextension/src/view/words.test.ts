@@ -176,7 +176,10 @@ test('a new price does not hide why the intensity is this one', () => {
 
 test('no live intensity, and nothing in its place', () => {
   const nothing = session([changed(`${NO_ANSWER}; no other value stands in`, null)]);
-  assert.equal(noLiveWords(nothing, t), `no live intensity: ${NO_ANSWER}; no other value stands in`);
+  assert.equal(
+    noLiveWords(nothing, t),
+    `no live intensity: ${NO_ANSWER}; no other value stands in`
+  );
   assert.equal(noLiveWords(session(), t), '');
   assert.equal(noLiveWords(session([changed('set by the user', null)]), t), '');
 });
