@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import inspect
+import math
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Any, TypeVar
@@ -81,20 +82,26 @@ def describe_model(
         flops: floating-point operations of one forward pass of one item.
         size_bytes: of its weights.
         precision: ``"fp32"``, ``"bf16"``, ``"int8"`` ...
-        run: the training run that it belongs to; default: the cell's.
+        run: the training run that it belongs to, as its metrics are logged with it: the run's
+            time and energy are shown beside it. Default: those of the cell, if it logs any metric.
 
     Raises:
-        MetricError: a number is none, or negative.
+        MetricError: nothing is said, or a number is none, or negative.
     """
+    if (name, parameters, flops, size_bytes, precision) == (None,) * 5:
+        raise MetricError("describe_model() needs something to say: parameters=32_486, for one")
     numbers = {"parameters": parameters, "flops": flops, "size_bytes": size_bytes}
     counts = {key: _count(key, value) for key, value in numbers.items() if value is not None}
     here.tracker().model_described(run=run, name=name, precision=precision, **counts)
 
 
 def _count(name: str, value: Any) -> int:
-    number = as_number(name, value)
+    try:
+        number = math.nan if isinstance(value, bool | str) else float(value)
+    except (TypeError, ValueError, OverflowError):
+        number = math.nan
     if not 0 <= number < 2**63:
-        raise MetricError(f"{name} must be a number from 0 on, it is {value!r:.60}")
+        raise MetricError(f"{name} must be a whole number from 0 on, it is {value!r:.60}")
     return round(number)
 
 

@@ -12,22 +12,40 @@ from jupyter_green.units import format_budget, format_share, parse_energy
 STOP = "--stop"
 
 
-def set_budget(keeper: Keeper, words: list[str]) -> str:
+def set_budget(keeper: Keeper, words: list[str], used_uj: int | None) -> str:
     """Follow ``50 Wh [--stop]`` or ``off``; what was done, in a sentence.
 
+    Args:
+        used_uj: by the session so far; None: not known.
+
     Raises:
-        SettingError: the words are no energy.
+        SettingError: the words are no energy, or it is used up already.
     """
     if words == ["off"]:
         keeper.drop()
         return "There is no budget."
     stop = STOP in words
-    budget_uj = parse_energy(" ".join(word for word in words if word != STOP))
-    if budget_uj <= 0:
-        raise SettingError("a budget must be more than 0 J; `%green budget off` drops it")
+    budget_uj = _energy_of([word for word in words if word != STOP])
+    if used_uj is not None and used_uj >= budget_uj:
+        raise SettingError(
+            f"the session has used {format_budget(used_uj)} already, and a budget counts from its "
+            f"start: set more than that, or `%green budget off`"
+        )
     keeper.keep(budget_uj, stop=stop)
     then = "the cell that runs then is interrupted" if stop else "you are warned"
     return f"The session may use {format_budget(budget_uj)}; when they are used up, {then}."
+
+
+def _energy_of(words: list[str]) -> int:
+    for word in words:
+        if word.startswith("--"):
+            raise SettingError(f"%green budget knows the option {STOP} only, not {word!r:.40}")
+    if not words:
+        raise SettingError("a budget needs an energy: %green budget 50 Wh --stop")
+    budget_uj = parse_energy(" ".join(words))
+    if budget_uj <= 0:
+        raise SettingError("a budget must be more than 0 J; `%green budget off` drops it")
+    return budget_uj
 
 
 def told(session: Session) -> str:
@@ -41,6 +59,8 @@ def told(session: Session) -> str:
     share = format_share(used_uj / budget_uj)
     stops = session.budget.stop and used_uj < budget_uj
     then = "; at the end of it the running cell is interrupted" if stops else ""
+    if used_uj >= budget_uj:
+        then = ": it is used up, and cells run on"
     used = f"{least}{format_budget(used_uj)} of {format_budget(budget_uj)} are used"
     return f"{used} ({share}){then}."
 

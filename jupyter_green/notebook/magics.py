@@ -224,12 +224,13 @@ class GreenMagics(Magics):
 
     def _budget(self, words: list[str]) -> None:
         try:
+            session = self._tracker.session()
             if words:
-                print(budget.set_budget(self._keeper, words))
+                print(budget.set_budget(self._keeper, words, session.total.total_uj))
             else:
-                print(budget.told(self._tracker.session()))
+                print(budget.told(session))
         except SettingError as error:
-            raise UsageError(f"{error}\n{GREEN_USAGE}") from None
+            raise UsageError(str(error)) from None
         except JupyterGreenError as error:
             print(error)
 

@@ -18,6 +18,8 @@ from jupyter_green.events import Tags
 
 WRAPPERS = ("%%energy", "%%time", "%%capture", "%%prun")
 """Cell magics that run the lines below them as Python: what follows says more."""
+NAME_MOST = 500
+"""Characters of a label, a run or a metric in the journal."""
 FIRST_LINE = 120
 """Characters of a cell's first line that the journal keeps as its name."""
 
@@ -41,11 +43,16 @@ def writable(text: str) -> str:
     return text.encode("utf-8", "replace").decode()
 
 
+def short_name(text: str) -> str:
+    """The same for a name that a user gives: every mark carries it, and no view shows more."""
+    return writable(text[:NAME_MOST])
+
+
 def writable_tags(tags: Tags) -> Tags:
-    """The tags without lone surrogates."""
+    """The tags as names."""
     texts = {name: getattr(tags, name) for name in ("label", "stage", "technique")}
     return structs.replace(
-        tags, **{name: writable(text) for name, text in texts.items() if text is not None}
+        tags, **{name: short_name(text) for name, text in texts.items() if text is not None}
     )
 
 

@@ -54,6 +54,7 @@ from jupyter_green.recorder.names import (
     likely_direction,
     new_session_id,
     notebook_name,
+    short_name,
     thread_kind,
     visible_devices,
     writable,
@@ -75,8 +76,9 @@ STARTING_S = 5.0
 """The first answer may have to wait for the recorder's start on a busy machine."""
 
 
-Heard = Callable[[str, float, float], None]
-"""Takes a logged metric: its name, its value, and when in seconds since the session's start."""
+Heard = Callable[[str, float, str | None, float], None]
+"""Takes a logged metric: its name, its value, its run, and when in seconds since the session's
+start."""
 
 
 @dataclass
@@ -304,7 +306,7 @@ class Tracker:
             SpanStarted(
                 t=0.0,
                 span=span,
-                name=writable(name),
+                name=short_name(name),
                 type=type_,
                 parent=open_spans[-1] if open_spans else None,
                 cell=self.current_cell,
@@ -345,11 +347,11 @@ class Tracker:
         self._mark(
             MetricLogged(
                 t=0.0,
-                name=writable(name),
+                name=short_name(name),
                 value=value if finite else None,
                 text=None if finite else str(value),
                 step=step,
-                run=run and writable(run),
+                run=run and short_name(run),
                 direction=direction or likely_direction(name),
                 source=source,
                 cell=self.current_cell,
@@ -358,7 +360,7 @@ class Tracker:
         if self._listeners and source != STUDY:
             t_s = self.t_s
             for heard in tuple(self._listeners):
-                heard(name, value, t_s)
+                heard(name, value, run, t_s)
 
     def listen(self, heard: Heard) -> None:
         """Pass on every metric that is logged from now on; ``heard`` must be quick."""
@@ -383,12 +385,12 @@ class Tracker:
         self._mark(
             ModelDescribed(
                 t=0.0,
-                run=run and writable(run),
-                name=name and writable(name),
+                run=run and short_name(run),
+                name=name and short_name(name),
                 parameters=parameters,
                 flops=flops,
                 size_bytes=size_bytes,
-                precision=precision and writable(precision),
+                precision=precision and short_name(precision),
                 cell=self.current_cell,
             )
         )

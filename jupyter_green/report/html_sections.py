@@ -408,7 +408,8 @@ def _measures(session: Session) -> str:
     caption = "Running time, carbon footprint, model size and FLOPs of each described model"
     of_what = (
         "Time, energy and CO₂e are those of the run's spans, or of the cells in which it logged; "
-        "≤: other runs went on in them as well. Without a run, of the cell that described it."
+        "≤: other runs went on in them as well. Without a run, of the cell that described it, "
+        "if a metric was logged or something was measured there."
     )
     return section(
         "The four measures of efficiency",
@@ -435,11 +436,13 @@ def _measure_row(session: Session, model: ModelDescribed, taken: compare.Taken) 
 def _taken_by(
     session: Session, model: ModelDescribed, by_run: Mapping[str, compare.Taken]
 ) -> compare.Taken:
-    """The windows of the model's run, else the cell that described it."""
-    taken = None if model.run is None else by_run[model.run]
-    if taken is not None and taken.windows:
-        return taken
-    return compare.Taken(tuple(c for c in session.cells if c.number == model.cell), shared=False)
+    """The windows of the model's run; without a run the cell that described it, if that was more
+    than the description."""
+    if model.run is not None:
+        return by_run[model.run]
+    worked = {metric.cell for metric in session.results} | {span.cell for span in session.spans}
+    cells = (c for c in session.cells if c.number == model.cell and c.number in worked)
+    return compare.Taken(tuple(cells), shared=False)
 
 
 def _cost_words(session: Session, taken: compare.Taken) -> tuple[str, str]:

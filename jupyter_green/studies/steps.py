@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from jupyter_green.insight.frontier import Point
+from jupyter_green.recorder.levels import AT_ONCE_S
 from jupyter_green.recorder.tracker import Tracker
 
 MOST_BOUNDARIES = 1024
@@ -143,6 +144,6 @@ class Steps:
         Back, too: a recorder that is still starting has missed the first steps.
         """
         level = self._tracker.level()
-        if level is None:
+        if level is None or (level.power_w is None and abs(t_s - level.t) > AT_ONCE_S):
             return None
         return level.uj + (t_s - level.t) * (level.power_w or 0.0) * 1e6

@@ -7,19 +7,20 @@ for: on a budget, at a target, when returns diminish.
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
-from jupyter_green.errors import MetricError, RecorderError, SettingError
+from jupyter_green.errors import RecorderError
 from jupyter_green.events import Tags
 from jupyter_green.insight.frontier import Curve
 from jupyter_green.insight.prediction import Prediction, predict
 from jupyter_green.insight.returns import diminishing, last_stretch
 from jupyter_green.recorder import here
-from jupyter_green.recorder.names import as_number, likely_direction
+from jupyter_green.recorder.names import as_number
 from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.studies.rules import LEAST_GAIN, Rules, metric_name, total_of
 from jupyter_green.studies.steps import Steps
 from jupyter_green.units import (
     co2_g,
@@ -27,7 +28,6 @@ from jupyter_green.units import (
     format_co2,
     format_energy,
     format_number,
-    parse_energy,
 )
 
 T = TypeVar("T")
@@ -37,18 +37,8 @@ SPAN_S = 0.05
 """Steps that are shorter than this have their spans together."""
 MOST_LOOKS = 50
 """From so many values on, returns are looked at after every fiftieth part of them."""
-LEAST_GAIN = 0.002
-"""Of a metric between 0 and 1: 0.2 points."""
-
-
-@dataclass(frozen=True)
-class Rules:
-    """When the loop ends before its end."""
-
-    budget_uj: int | None = None
-    target: float | None = None
-    patience: int | None = None
-    least_gain: float = LEAST_GAIN
+EXPECTED_WITHIN = 3
+"""Steps after which a metric that a rule is about should have been logged."""
 
 
 class track(Generic[T]):  # used like a function: ``for epoch in track(range(20)):``
@@ -74,18 +64,23 @@ class track(Generic[T]):  # used like a function: ``for epoch in track(range(20)
             called after each step and whose value is logged.
         total: number of steps, where ``len(steps)`` does not tell it.
         name: what the loop is called.
-        run: name of the training run that a function's values belong to; default: ``name``.
+        run: name of a training run: only its values of the metric count. Default: all values; those
+            of a function belong to the run ``name``.
         direction: ``"higher"`` or ``"lower"`` is better; by default told from usual names.
         stage: stage of the lifecycle that the steps belong to.
         budget: energy that the loop may take, as ``"50 Wh"`` or ``"300 J"``: it ends before a
             step that would take it beyond that, if the step took as much as the last one.
         target: the loop ends after the first step with a value at least as good.
-        patience: the loop ends when this many values have gained less than ``least_gain``.
-        least_gain: in units of the metric.
+        patience: the loop ends when this many values have gained no more than ``least_gain``, or
+            twice as many while nothing has been gained since the beginning. It counts the best of
+            medians of three neighbours, so that one lucky value decides nothing, and begins
+            to count after six values.
+        least_gain: in units of the metric (0.002 are 0.2 points of an accuracy).
         show: with a progress bar.
 
     Raises:
-        SettingError: the budget is no energy, or a rule needs a metric.
+        SettingError: a rule cannot be meant (a budget that is no energy, a patience below 1), or
+            it needs a metric.
         MetricError: a rule needs a direction, and the metric's name does not tell it.
     """
 
@@ -106,37 +101,19 @@ class track(Generic[T]):  # used like a function: ``for epoch in track(range(20)
         show: bool = True,
     ) -> None:
         self._steps = steps
+        self._metric = metric_name(metric)
         self._measure = metric if callable(metric) else None
-        self._metric = _name_of(metric)
-        self._total = _length(steps) if total is None else total
-        self._name = name
-        self._run = run or name
-        self._tags = Tags(stage=stage)
-        budget_uj = None if budget is None else parse_energy(budget)
-        self._rules = Rules(budget_uj, target, patience, least_gain)
-        self._lower = self._direction(direction)
+        self._total = _length(steps) if total is None else total_of(total)
+        self._name = str(name)
+        self._own_run = run
+        self._run = str(run or name)
+        self._tags = Tags(stage=None if stage is None else str(stage))
+        self._rules = Rules.checked(self._metric, direction, budget, target, patience, least_gain)
+        self._lower = self._rules.lower
         self._show = show
         self._progress: _Progress | None = None
         self.stopped: str | None = None
         """Why the loop ended before its end, in a sentence; None: it did not."""
-
-    def _direction(self, given: str | None) -> bool | None:
-        """Whether lower is better; None: not known."""
-        if given not in ("higher", "lower", None):
-            raise MetricError(f"direction must be 'higher' or 'lower', it is {given!r}")
-        rules = self._rules
-        if rules.target is not None or rules.patience is not None:
-            if self._metric is None:
-                raise SettingError("a target and a patience are about a metric: give metric=")
-            if rules.patience is not None and rules.patience < 1:
-                raise SettingError(f"patience must be 1 or more, it is {rules.patience}")
-        known = given or (likely_direction(self._metric) if self._metric else None)
-        if known is None and (rules.target is not None or rules.patience is not None):
-            raise MetricError(
-                f"whether more of {self._metric!r} is better is not known: give "
-                "direction='higher' or direction='lower'"
-            )
-        return None if known is None else known == "lower"
 
     def __len__(self) -> int:
         if self._total is None:
@@ -204,11 +181,15 @@ class _Progress:
         tracker.gauge(True)
         if of._metric is not None:
             tracker.listen(self._heard)
+        # What an error leaves behind would end with the session.
         tracker.when_cell_ends(self.close)
         self._outer = tracker.span_started(of._name, "measure", of._tags)
         self._inner: int | None = None
         self._inner_s = 0.0
         self._last_value: float | None = None
+        self._others: dict[str, None] = {}
+        """Metrics that were logged meanwhile, and are not this one."""
+        self._has_warned = False
         self._asked_next = 1
         """So many values must have been logged until the rule of returns is asked again."""
         self._steps = Steps(tracker)
@@ -252,8 +233,11 @@ class _Progress:
         if inner is not None:
             self._tracker.span_finished(inner, status)
 
-    def _heard(self, name: str, value: float, t_s: float) -> None:
-        if name == self._of._metric and not self._closed:
+    def _heard(self, name: str, value: float, run: str | None, t_s: float) -> None:
+        of = self._of
+        if name != of._metric or (of._own_run is not None and run != of._run):
+            self._others[name if run is None else f"{name} of run {run}"] = None
+        elif not self._closed:
             self._last_value = value
             self._steps.value_logged(value, t_s)
 
@@ -263,6 +247,8 @@ class _Progress:
             return
         self._end_inner(status)
         self._tracker.span_finished(self._outer, status)
+        if status == "ok":
+            self._warn_of_silence()
         self._steps.settle()
         self._used_uj = self._steps.used_uj
         self._closed = True
@@ -279,11 +265,26 @@ class _Progress:
         rules = self._of._rules
         if not self._steps.done:
             return None
+        if self._steps.done == EXPECTED_WITHIN:
+            self._warn_of_silence()
         return self._target(rules) or self._returns(rules) or self._budget(rules)
+
+    def _warn_of_silence(self) -> None:
+        """A rule about a metric that nobody logs does nothing, and nobody would know."""
+        of = self._of
+        if not of._rules.need_values or self._steps.logged or self._has_warned:
+            return
+        self._has_warned = True
+        others = ", ".join(name[:60] for name in list(self._others)[-4:]) or "nothing"
+        whose = f" of run {of._run!r:.60}" if of._own_run is not None else ""
+        print(
+            f"jupyter_green: no value of {of._metric!r:.60}{whose} was logged in "
+            f"{self._steps.done} steps, so that nothing ends the loop; logged was: {others}"
+        )
 
     def _target(self, rules: Rules) -> str | None:
         value = self._last_value
-        if rules.target is None or value is None:
+        if rules.target is None or value is None or not math.isfinite(value):
             return None
         reached = value <= rules.target if self._of._lower else value >= rules.target
         if not reached:
@@ -302,8 +303,11 @@ class _Progress:
         points = self._steps.points
         if not diminishing(points, bool(self._of._lower), rules.patience, rules.least_gain):
             return None
+        if not math.isfinite(points[-1].value):
+            return f"{self._after()}: {self._of._metric} is {points[-1].value}"
         curve = self.curve()
-        stretch = last_stretch(curve, min(rules.patience, len(points) - 1)) if curve else None
+        count = min(rules.patience, len(curve.points) - 1) if curve else 0
+        stretch = last_stretch(curve, count) if curve else None
         return f"{self._after()}: returns diminish" + (f"; {stretch.sentence}" if stretch else "")
 
     def _budget(self, rules: Rules) -> str | None:
@@ -355,7 +359,7 @@ class _Progress:
     def curve(self) -> Curve | None:
         if self._of._metric is None:
             return None
-        points = tuple(self._steps.points)
+        points = tuple(point for point in self._steps.points if math.isfinite(point.value))
         return Curve(self._of._metric, self._of._run, None, self._of._lower, points)
 
     def words(self) -> str:
@@ -387,13 +391,6 @@ def _bar(of: track[Any]) -> Any:
     from tqdm.auto import tqdm  # noqa: PLC0415  (loads widgets in a notebook)
 
     return tqdm(total=of._total, desc=of._name, unit="step")
-
-
-def _name_of(metric: str | Callable[[], Any] | None) -> str | None:
-    if metric is None or isinstance(metric, str):
-        return metric
-    name = getattr(metric, "__name__", "metric")
-    return "metric" if name == "<lambda>" else str(name)
 
 
 def _word(lower: bool | None) -> str | None:

@@ -81,11 +81,13 @@ def test_a_budget_that_was_dropped_or_raised_interrupts_nothing(kernel: Kernel) 
     assert "of 2 Wh are used" in kernel.ok("%green budget").everything
 
 
-def test_one_that_is_used_up_already_is_said_at_once(kernel: Kernel) -> None:
+def test_one_that_is_used_up_already_is_refused(kernel: Kernel) -> None:
+    """It could not interrupt anything but the cell that sets it."""
     kernel.ok("time.sleep(0.5)")
-    reply = kernel.run("%green budget 1 J\ntime.sleep(0.5)")
-    assert reply.status == "ok"
-    assert "the budget of 1 J is used up" in reply.everything
+    used_j(kernel)
+    reply = kernel.run("%green budget 1 J --stop")
+    assert "already, and a budget counts from its start" in reply.everything
+    assert "No budget is set" in kernel.ok("%green budget").everything
 
 
 def test_a_recorder_that_dies_is_replaced_and_keeps_the_budget(
@@ -105,7 +107,8 @@ def test_a_recorder_that_dies_is_replaced_and_keeps_the_budget(
 
 
 @pytest.mark.parametrize(
-    "words", ["50", "Wh", "50 Mh", "-3 J", "0 J", "nan J", "1e400 J", "5 J 3 Wh"]
+    "words",
+    ["50", "Wh", "50 Mh", "--stop", "50 Wh --stopp", "-3 J", "0 J", "nan J", "1e400 J", "5 J 3 Wh"],
 )
 def test_what_is_no_energy_is_refused_and_sets_nothing(kernel: Kernel, words: str) -> None:
     reply = kernel.run(f"%green budget {words}")

@@ -679,9 +679,17 @@ def test_log_of_what_is_no_number(green: Kernel, call: str) -> None:
 
 def test_very_many_metrics(green: Kernel) -> None:
     """Two megabytes of names: more than any pipe holds at once."""
-    cell = green.measured("log({f'many {\"x\" * 1000} {n}': n for n in range(2000)})")
-    assert len(green.session().metrics_of(cell.number)) == 2000
+    cell = green.measured("log({f'many {n} {\"x\" * 400}': n for n in range(4000)})")
+    assert len(green.session().metrics_of(cell.number)) == 4000
     assert green.measured("1").status == "ok"
+
+
+def test_names_are_cut(green: Kernel) -> None:
+    """Every mark carries its label; a megabyte of it helps nobody."""
+    cell = green.measured(f"%%energy -q --label {'l' * 100_000}\nlog(1 and {{'m' * 10**6: 1}})")
+    assert cell.label == "l" * 500
+    (metric,) = green.session().metrics_of(cell.number)
+    assert metric.name == "m" * 500
 
 
 # --- what users do to the process they share with us ---

@@ -164,6 +164,36 @@ def test_however_it_ends_its_spans_are_closed_with_the_cell(
     assert ready.ask(f"{tracker}._client.levels.wanted().on") is False
 
 
+def test_only_values_of_the_named_run_count(ready: Kernel) -> None:
+    ready.ok(
+        "e = track(range(20), metric='accuracy', patience=3, run='mine', show=False)\n"
+        "for step in e:\n"
+        "    time.sleep(0.01)\n"
+        "    log(accuracy=step / 20, run='mine')\n"
+        "    log(accuracy=0.5, run='other')"
+    )
+    assert ready.ask("(step, e.stopped)") == (19, None)
+
+
+def test_a_metric_that_nobody_logs_is_said(ready: Kernel) -> None:
+    """A misspelt name would switch off early stopping, and nobody would know."""
+    reply = ready.ok(
+        "for step in track(range(6), metric='acuracy', direction='higher', target=0.9):\n"
+        "    log(accuracy=0.95)"
+    )
+    assert reply.everything.count("no value of 'acuracy' was logged in 3 steps") == 1
+    assert "logged was: accuracy" in reply.everything
+
+
+def test_a_training_that_diverges_is_told_as_that(ready: Kernel) -> None:
+    ready.ok(
+        "e = track(range(40), metric='loss', patience=3, show=False)\n"
+        "for step in e: log(loss=2 - step / 10 if step < 8 else math.nan)"
+    )
+    assert ready.ask("e.stopped").endswith("steps: loss is nan")
+    assert ready.ask("len(e.curve.points)") == 8
+
+
 def test_a_generator_has_no_prediction_unless_its_length_is_given(ready: Kernel) -> None:
     ready.ok("e = track(iter(range(5)), show=False)\nfor step in e: time.sleep(0.2)")
     assert ready.ask("e.prediction") is None
@@ -178,7 +208,14 @@ def test_a_generator_has_no_prediction_unless_its_length_is_given(ready: Kernel)
         ("track([], target=1.0)", "give metric="),
         ("track([], 'speed', target=1.0)", "direction='higher' or direction='lower'"),
         ("track([], 'loss', direction='up')", "must be 'higher' or 'lower'"),
-        ("track([], 'loss', patience=0)", "1 or more"),
+        ("track([], 'loss', patience=0)", "patience must be a number of 1 or more, it is 0"),
+        ("track([], 'loss', patience=2.5)", "patience must be a whole number, it is 2.5"),
+        ("track([], 'loss', patience=3, least_gain=math.nan)", "least_gain must be a number"),
+        ("track([], 'loss', target='x')", "target must be a number, it is 'x'"),
+        ("track([], budget=50)", "a budget has a unit: '50 Wh'"),
+        ("track([], budget='0 J')", "more than 0 J"),
+        ("track([], metric=3)", "name of a metric, or a function"),
+        ("track([], total=-1)", "total must be a number of 0 or more, it is -1"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_the_loop(

@@ -278,6 +278,7 @@ def test_the_four_measures() -> None:
         )
     )
     story.sleep(10.0)
+    story.metric("acc", 0.9, cell=number, run="a", step=1)
     story.end(number)
 
     (row,) = Page(html.render(story.close(), light=True)).table("Running time, carbon")
@@ -293,6 +294,18 @@ def test_the_four_measures() -> None:
         "FLOPs": "170 kFLOPs",
         "Precision": "fp32",
     }
+
+
+def test_a_description_alone_costs_nothing_that_is_the_model_s() -> None:
+    """A run that nothing belongs to, and a cell that does no more than describe."""
+    story = Story()
+    for fields in ({"run": "a typo"}, {}):
+        number = story.begin("describe_model('mlp')")
+        story.feed(ModelDescribed(name="mlp", cell=number, **fields, **story.stamp()))
+        story.sleep(1.0)
+        story.end(number)
+    rows = Page(html.render(story.close(), light=True)).table("Running time, carbon")
+    assert [(row.get("Time", ""), row.get("Energy", "")) for row in rows] == [("", "")] * 2
 
 
 def test_the_measures_of_a_run_hold_all_its_cells() -> None:
