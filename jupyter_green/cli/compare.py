@@ -36,7 +36,7 @@ class Compare(Command):
         jupyter green compare 20261120T19 20261121T08 --place FR
         jupyter green compare --labels baseline,quantised
         jupyter green compare --labels baseline,quantised --metric accuracy old.ipynb new.ipynb
-        jupyter green compare --labels '"int8, batch 1","int8, batch 64"' serve.ipynb
+        jupyter green compare --labels '"batch 1, int8","batch 64, int8"' serve.ipynb
     """
     most_arguments = sys.maxsize
     aliases = options("Compare", format="format", place="place", labels="labels", metric="metric")

@@ -86,7 +86,8 @@ def contest(
     _check_names(wanted, labelled, known)
     windows = {name: labelled.get(name) or _windows_of_run(known, name) for name in wanted}
     metric, lower = _metric(windows, how)
-    if how.value == "best" and metric is not None and lower is None:
+    is_logged = any(one.name == metric for one in _logged_in(windows))
+    if how.value == "best" and metric is not None and is_logged and lower is None:
         raise SettingError(
             f"nobody knows which {short(metric)!r} is better: say direction='higher' or 'lower'"
         )
@@ -104,7 +105,11 @@ def contest(
         metric=metric,
         lower=lower,
         sentences=(*verdict.sentences(pairs, told), *_beside_others(sides, shared)),
-        notes=(*verdict.notes(sides, pairs, told), *_other_grams(sides, known)),
+        notes=(
+            *verdict.notes(sides, pairs, told),
+            *_not_logged(windows, sides, metric),
+            *_other_grams(sides, known),
+        ),
     )
 
 
@@ -402,13 +407,7 @@ def _check_names(
 
 def _metric(windows: Mapping[str, Sequence[_Window]], how: How) -> tuple[str | None, bool | None]:
     """The metric that is compared, and whether lower is better."""
-    logged = [
-        metric
-        for own in windows.values()
-        for window in own
-        for metric in window.metrics
-        if metric.source != STUDY
-    ]
+    logged = _logged_in(windows)
     name = how.metric
     if name is None:
         higher = [metric for metric in logged if metric.direction == "higher"]
@@ -417,6 +416,29 @@ def _metric(windows: Mapping[str, Sequence[_Window]], how: How) -> tuple[str | N
     told = (metric.direction for metric in logged if metric.name == name and metric.direction)
     direction = how.direction or next(told, None)
     return name, None if direction is None else direction == "lower"
+
+
+def _logged_in(windows: Mapping[str, Sequence[_Window]]) -> list[Metric]:
+    """What the user logged in any of them."""
+    return [
+        metric
+        for own in windows.values()
+        for window in own
+        for metric in window.metrics
+        if metric.source != STUDY
+    ]
+
+
+def _not_logged(
+    windows: Mapping[str, Sequence[_Window]], sides: Iterable[Side], metric: str | None
+) -> Iterable[str]:
+    """A metric that nobody logged is most often misspelt: it is said what there is."""
+    if metric is None or any(side.logged for side in sides):
+        return
+    names = [short(name) for name in dict.fromkeys(one.name for one in _logged_in(windows))]
+    more = f" and {len(names) - MOST_NAMED} more" if len(names) > MOST_NAMED else ""
+    there = f"logged were: {', '.join(names[:MOST_NAMED])}{more}" if names else "nothing was logged"
+    yield f"No value of {short(metric)!r} was logged; {there}."
 
 
 def _side(

@@ -113,6 +113,11 @@ class Side:
         """The metric of each compared run, where it is finite."""
         return tuple(value for value in map(self.value_of, self.compared) if value is not None)
 
+    @property
+    def logged(self) -> bool:
+        """A run logged the metric, be it finite or not."""
+        return any(one.last is not None for one in self.repeats)
+
     def value_of(self, repeat: Repeat) -> float | None:
         """What is compared of one run; None: it has no finite value."""
         value = repeat.best if self.uses_best else repeat.last
@@ -248,8 +253,11 @@ class Contest:
 
 
 def is_fraction(values: list[float], lower: bool | None) -> bool:
-    """All values lie in 0 ... 1, and lower is not better, as in a curve of the frontier."""
-    return lower is not True and bool(values) and all(0 <= value <= 1 for value in values)
+    """All values lie in 0 ... 1, and higher is known to be better, as of an accuracy.
+
+    What nobody knows the direction of may be anything, and is told in its own unit.
+    """
+    return lower is False and bool(values) and all(0 <= value <= 1 for value in values)
 
 
 def _estimate(values: tuple[float, ...]) -> Estimate | None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 from jupyter_green.insight.contest import Pair, Side, is_fraction
 from jupyter_green.insight.findings import short
@@ -19,6 +20,8 @@ from jupyter_green.units import UJ_PER_J, format_energy, format_number
 MODELLED = "modelled: joules are seconds times assumed watts, so that no saving in energy is told"
 FEW = 5
 """Runs a side below which only large differences can be found."""
+DIGITS = 3
+"""Of a percentage that are shown at most: counters and clocks tell no more."""
 
 Metric = tuple[str | None, bool | None]
 """Its name, and whether lower is better."""
@@ -124,15 +127,19 @@ def _at_least(pair: Pair) -> str:
     assert saved is not None
     assert contrast is not None
     bounded = pair.baseline if pair.baseline.at_least else pair.other
-    percent = 100 * abs(saved)
-    step = 10.0 ** -_decimals(percent, 1)
-    # Rounded down, or it would not hold.
-    least = format_number(math.floor(percent / step) * step)
     return (
-        f"{short(pair.other.name)} used at least {least} % {'less' if saved > 0 else 'more'} "
+        f"{short(pair.other.name)} used at least {_least(saved)} % "
+        f"{'less' if saved > 0 else 'more'} "
         f"energy than {short(pair.baseline.name)} ({_runs(contrast)}; the energy of "
         f"{short(bounded.name)} is a lower bound, {_missing(bounded)} missing)"
     )
+
+
+def _least(saved: float) -> str:
+    """Rounded down, or it would not hold."""
+    percent = 100 * abs(saved)
+    step = 10.0 ** -_decimals(percent, 1)
+    return format_number(math.floor(percent / step) * step)
 
 
 def _bounds(pair: Pair) -> str:
@@ -158,30 +165,106 @@ def _why_few(pair: Pair) -> str:
 
 def _changed(contrast: Contrast, what: str, pair: Pair) -> str:
     """``31 % less energy than baseline (95 % interval 27 to 35 %, 7 runs each)``."""
-    tested = contrast.welch
-    less = tested.difference < 0
-    than = f"{'less' if less else 'more'} {what} than {short(pair.baseline.name)}"
-    low, high = tested.ratio_low, tested.ratio_high
-    if tested.ratio is None or low is None or high is None or not math.isfinite(high - low):
+    than = f"{_direction(contrast)} {what} than {short(pair.baseline.name)}"
+    percent = percent_of(contrast)
+    if percent is None:
         return f"{than} (by how many percent is open, {_runs(contrast)})"
-    ends = (1 - high, 1 - low) if less else (low - 1, high - 1)
-    percent = [100 * end for end in ends]
-    if percent[0] == percent[1]:
-        return f"{format_number(percent[0])} % {than} ({_runs(contrast)}, all alike)"
-    decimals = _enough(*percent)
-    value = _number(100 * abs(tested.ratio - 1), decimals)
-    texts = [_number(end, decimals) for end in percent]
-    return f"{value} % {than} (95 % interval {texts[0]} to {texts[1]} %, {_runs(contrast)})"
+    if not percent.ends:
+        return f"{percent.value} % {than} ({_runs(contrast)}, all alike)"
+    return f"{percent.value} % {than} (95 % interval {percent.interval} %, {_runs(contrast)})"
 
 
 def _change_interval(contrast: Contrast) -> str:
     """``-2 to +3 %``."""
+    ends = _ends(contrast)
+    if ends is None:
+        return "too wide to tell"
+    low, high = (100 * (end - 1) for end in ends)
+    decimals = _enough(low, high, most=_decimals(max(-low, high), DIGITS))
+    return f"{_signed(low, decimals)} to {_signed(high, decimals)} %"
+
+
+@dataclass(frozen=True)
+class Percent:
+    """By how much one took less or more, in texts without a sign and a unit."""
+
+    value: str
+    """``30.8``, or ``> 99.9`` where so few digits would round it to everything."""
+    ends: tuple[str, ...]
+    """Of the 95 % interval, the smaller first; none where all runs were alike."""
+
+    @property
+    def interval(self) -> str:
+        """``30.0 to 31.6``, and one end where both read alike."""
+        return " to ".join(dict.fromkeys(self.ends))
+
+
+def percent_of(contrast: Contrast) -> Percent | None:
+    """By how many percent the second took less or more; None: it is open.
+
+    Energy and time are never below 0: nothing takes more than 100 % less, whatever an interval
+    that knows nothing of this would say. Shown are as many digits as the interval's width bears
+    out, and no more than three of the value.
+    """
+    tested, ends = contrast.welch, _ends(contrast)
+    if tested.ratio is None or ends is None:
+        return None
+    is_less = tested.difference < 0
+    low, high = (1 - ends[1], 1 - ends[0]) if is_less else (ends[0] - 1, ends[1] - 1)
+    value = 100 * abs(tested.ratio - 1)
+    digits = _decimals(value, DIGITS)
+    if low == high:
+        text = format_number(value, DIGITS)
+        return Percent(_not_all(value, text, digits) if is_less else text, ())
+    decimals = _enough(100 * low, 100 * high, most=digits)
+    texts = (_number(one, decimals) for one in (value, 100 * low, 100 * high))
+    if not is_less:
+        shown, *interval = texts
+        return Percent(shown, tuple(interval))
+    shown, first, last = (
+        _not_all(one, text, decimals)
+        for one, text in zip((value, 100 * low, 100 * high), texts, strict=True)
+    )
+    return Percent(shown, (first, first if first.startswith(">") else last))
+
+
+def change_of(contrast: Contrast, least_saving: float | None = None) -> str:
+    """The same for a table: ``-30.8 %``, ``< -99.9 %``, ``less`` where it is open how much.
+
+    Args:
+        least_saving: of lower bounds, the share that is saved at least.
+    """
+    if not contrast.found:
+        return "none found"
+    is_less = contrast.welch.difference < 0
+    sign = "-" if is_less else "+"
+    if least_saving is not None:
+        return f"{'≤' if is_less else '≥'} {sign}{_least(least_saving)} %"
+    percent = percent_of(contrast)
+    if percent is None:
+        return _direction(contrast)
+    if percent.value.startswith("> "):
+        return f"< -{percent.value[2:]} %"
+    return f"{sign}{percent.value} %"
+
+
+def _ends(contrast: Contrast) -> tuple[float, float] | None:
+    """Of the interval of the ratio, within what is possible; None: it has no ends."""
     low, high = contrast.welch.ratio_low, contrast.welch.ratio_high
     if low is None or high is None or not math.isfinite(high - low):
-        return "too wide to tell"
-    percent = (100 * (low - 1), 100 * (high - 1))
-    decimals = _enough(*percent)
-    return f"{_signed(percent[0], decimals)} to {_signed(percent[1], decimals)} %"
+        return None
+    return max(0.0, low), max(0.0, high)
+
+
+def _direction(contrast: Contrast) -> str:
+    return "less" if contrast.welch.difference < 0 else "more"
+
+
+def _not_all(percent: float, text: str, decimals: int) -> str:
+    """``> 99.9`` for what is less than 100 % and would be rounded to it."""
+    if percent >= 100 or float(text) < 100:
+        return text
+    return f"> {100 - 10.0**-decimals:.{decimals}f}"
 
 
 # --- quality ------------------------------------------------------------------------------
@@ -195,34 +278,62 @@ def _quality(pair: Pair, metric: Metric, told_of_it: bool) -> str:
     its = f"its {name}" if told_of_it else f"the {name} of {short(pair.other.name)}"
     contrast = pair.quality
     if contrast is None:
-        few = [short(side.name) for side in (pair.baseline, pair.other) if len(side.values) < 2]
-        return f"{its} cannot be judged: fewer than two values of {' and '.join(few)}"
-    points = is_fraction([*contrast.first, *contrast.second], lower)
-    size, unit = (HUNDREDTH, " points") if points else (1.0, "")
-    tested = contrast.welch
-    low, high = tested.low / size, tested.high / size
+        return f"{its} cannot be judged: {_why_no_quality(pair)}"
+    difference, low, high, unit = _difference(contrast, lower)
     if low == high == 0:
         return f"{its} was the same in every run"
     if not contrast.found and low == high:
         what = _differs((low, high), low, unit, lower)
-        return f"{its} was {what}, which are too few to tell it from chance"
+        return f"{its} was {what}; so few runs cannot tell it from chance"
     decimals = _enough(low, high)
     if not contrast.found:
         ends = f"{_signed(low, decimals)} to {_signed(high, decimals)}{unit}"
         return f"no difference in {name} was found ({ends})"
-    return f"{its} was {_differs((low, high), tested.difference / size, unit, lower)}"
+    return f"{its} was {_differs((low, high), difference, unit, lower)}"
+
+
+def quality_change_of(contrast: Contrast, lower: bool | None) -> str:
+    """The same for a table: ``-0.4 points``."""
+    if not contrast.found:
+        return "none found"
+    difference, low, high, unit = _difference(contrast, lower)
+    return f"{'-' if difference < 0 else '+'}{_with_unit(_size((low, high), difference), unit)}"
+
+
+def _difference(contrast: Contrast, lower: bool | None) -> tuple[float, float, float, str]:
+    """The difference, its interval, and their unit: points of a fraction, else the metric's own."""
+    points = is_fraction([*contrast.first, *contrast.second], lower)
+    size, unit = (HUNDREDTH, " points") if points else (1.0, "")
+    tested = contrast.welch
+    return tested.difference / size, tested.low / size, tested.high / size, unit
+
+
+def _size(ends: tuple[float, float], difference: float) -> str:
+    """Without its sign, as precise as its interval."""
+    if ends[0] == ends[1]:
+        return format_number(abs(difference))
+    return _number(abs(difference), _enough(*ends))
+
+
+def _why_no_quality(pair: Pair) -> str:
+    sides = (pair.baseline, pair.other)
+    if not any(side.logged for side in sides):
+        return "no value of it was logged"
+    few = [short(side.name) for side in sides if len(side.values) < 2]
+    return f"fewer than two values of {' and '.join(few)}"
 
 
 def _differs(ends: tuple[float, float], difference: float, unit: str, lower: bool | None) -> str:
     """``0.4 points lower (0.1 to 0.7)``."""
     is_less = difference < 0
     worse = "" if lower is not True else f", which is {'better' if is_less else 'worse'}"
-    words = f"{unit} {'lower' if is_less else 'higher'}{worse}"
+    words = f"{unit} {'lower' if is_less else 'higher'}"
+    shown = _with_unit(_size(ends, difference), words)
     if ends[0] == ends[1]:
-        return f"{_with_unit(format_number(abs(difference)), words)} in every run"
+        return f"{shown} in every run{worse}"
     decimals = _enough(*ends)
     texts = [_number(end, decimals) for end in (sorted(-end for end in ends) if is_less else ends)]
-    return f"{_with_unit(_number(abs(difference), decimals), words)} ({' to '.join(texts)})"
+    return f"{shown}{worse} ({' to '.join(texts)})"
 
 
 def _with_unit(number: str, words: str) -> str:
@@ -234,9 +345,13 @@ def _with_unit(number: str, words: str) -> str:
 
 def notes(sides: Sequence[Side], pairs: Sequence[Pair], metric: Metric) -> Iterable[str]:
     """What was left out, and what limits the trust in the figures."""
+    # Of a metric that nobody logged it is said once, and not side by side.
+    is_logged = any(side.logged for side in sides)
     for side in sides:
-        yield from _side_notes(side, metric[0])
+        yield from _side_notes(side, metric[0] if is_logged else None)
     judged = [one for pair in pairs for one in (pair.energy, pair.duration) if one is not None]
+    if any("modelled" in side.provenance and len(side.measured) > 1 for side in sides):
+        yield "The ± of a modelled energy is how runs vary, not how far the model may be off."
     if any(min(len(one.first), len(one.second)) < FEW for one in judged):
         yield f"Fewer than {FEW} runs a side: only large differences can be found."
     if len(pairs) > 1 and judged:
@@ -296,10 +411,10 @@ def _runs(contrast: Contrast) -> str:
     return f"{first} runs each" if first == second else f"{second} runs against {first}"
 
 
-def _enough(low: float, high: float) -> int:
+def _enough(low: float, high: float, most: int = 6) -> int:
     """Decimals that show an interval: one digit of its half-width, and no end as 0 that is none."""
     ends = [abs(end) for end in (low, high) if end]
-    decimals = _decimals((high - low) / 2, 1)
+    decimals = min(most, _decimals((high - low) / 2, 1))
     while decimals < 6 and any(round(end, decimals) == 0 for end in ends):
         decimals += 1
     return decimals

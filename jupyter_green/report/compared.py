@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING
 
 from jupyter_green.insight import compare
 from jupyter_green.insight.contest import Contest, Pair, Side
-from jupyter_green.insight.frontier import HUNDREDTH
 from jupyter_green.insight.statistics import Contrast, Estimate
+from jupyter_green.insight.verdict import change_of, quality_change_of
 from jupyter_green.report import compared_drawn, html_parts
 from jupyter_green.report.inert import markdown, short
 from jupyter_green.report.lines import cut, display_width, grid
@@ -77,12 +77,12 @@ def _row(contest: Contest, side: Side, pair: Pair | None) -> tuple[str, ...]:
         short(side.name, LONGEST_NAME) or "(no text)",
         _runs(side),
         _energy(side),
-        _change(pair.energy) if pair else "",
+        _change(pair.energy, pair.least_saving) if pair else "",
         _duration(side.duration),
         _change(pair.duration) if pair else "",
         "" if side.grams is None else format_co2(side.grams.mean),
         _quality(side.quality, contest.is_fraction),
-        _change_of_quality(pair.quality, contest.is_fraction) if pair else "",
+        _change_of_quality(pair.quality, contest.lower) if pair else "",
         ", ".join(_remarks(side, pair)),
         "" if model is None or model.parameters is None else f"{model.parameters:,}",
         "" if model is None or model.size_bytes is None else _size(model.size_bytes),
@@ -101,14 +101,35 @@ def _energy(side: Side) -> str:
         return ""
     if side.at_least:
         return f"≥ {format_energy(energy.mean * UJ_PER_J)}"
-    if energy.low is None or "modelled" in side.provenance:
-        # How runs vary says nothing of how far a model is off.
+    if energy.low is None:
         return format_energy(energy.mean * UJ_PER_J)
     return format_energy_with_bound(energy.mean * UJ_PER_J, (energy.mean - energy.low) * UJ_PER_J)
 
 
 def _duration(duration: Estimate | None) -> str:
-    return "" if duration is None else format_duration(duration.mean)
+    if duration is None:
+        return ""
+    if duration.low is None:
+        return format_duration(duration.mean)
+    return _seconds_with_half(duration.mean, duration.mean - duration.low)
+
+
+def _seconds_with_half(mean_s: float, half_s: float) -> str:
+    """``5.020 ± 0.020 s``: in one unit, with two digits of the half-width and four of the mean."""
+    text = format_duration(mean_s)
+    size_s = _SECONDS.get(text.rpartition(" ")[2])
+    if size_s is None or not half_s:
+        return f"{text} ± {format_duration(half_s)}"
+    mean, half = mean_s / size_s, half_s / size_s
+    decimals = max(0, 1 - math.floor(math.log10(half)))
+    if mean:
+        decimals = min(decimals, max(0, 3 - math.floor(math.log10(abs(mean)))))
+    # Rounded up, or it would not hold; a millionth of a step is float noise.
+    half = max(1, math.ceil(half * 10**decimals - 1e-6)) / 10**decimals
+    return f"{mean:.{decimals}f} ± {half:.{decimals}f} {text.rpartition(' ')[2]}"
+
+
+_SECONDS = {"µs": 1e-6, "ms": 1e-3, "s": 1.0}
 
 
 def _quality(quality: Estimate | None, is_fraction: bool) -> str:
@@ -124,24 +145,13 @@ def _quality(quality: Estimate | None, is_fraction: bool) -> str:
     return f"{quality.mean:.{decimals}f} ± {half:.{decimals}f}"
 
 
-def _change(contrast: Contrast | None) -> str:
-    if contrast is None:
-        return ""
-    ratio = contrast.welch.ratio
-    if not contrast.found:
-        return "none found"
-    if ratio is None or not math.isfinite(ratio):
-        return "more" if contrast.welch.difference > 0 else "less"
-    return f"{'+' if ratio > 1 else ''}{format_number(100 * (ratio - 1), 2)} %"
+def _change(contrast: Contrast | None, least_saving: float | None = None) -> str:
+    """In the words of the sentence."""
+    return "" if contrast is None else change_of(contrast, least_saving)
 
 
-def _change_of_quality(contrast: Contrast | None, is_fraction: bool) -> str:
-    if contrast is None:
-        return ""
-    if not contrast.found:
-        return "none found"
-    difference = contrast.welch.difference / (HUNDREDTH if is_fraction else 1.0)
-    return f"{difference:+.2g}{' points' if is_fraction else ''}"
+def _change_of_quality(contrast: Contrast | None, lower: bool | None) -> str:
+    return "" if contrast is None else quality_change_of(contrast, lower)
 
 
 def _remarks(side: Side, pair: Pair | None) -> Iterable[str]:

@@ -11,7 +11,7 @@ import inspect
 import random
 import secrets
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -23,11 +23,12 @@ from jupyter_green.insight.compare import LOOPS, TRIAL, How
 from jupyter_green.insight.contest import Contest, Pair, Side
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder import tracker as trackers
-from jupyter_green.recorder.names import as_number, writable
+from jupyter_green.recorder.names import as_number, likely_direction
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.report import charts, compared, compared_drawn
 from jupyter_green.sessions import library
 from jupyter_green.sessions.model import STUDY, Session
+from jupyter_green.studies import arguments
 from jupyter_green.studies.repeat import (
     SHORTEST_RUN_S,
     Work,
@@ -143,7 +144,7 @@ def compare(  # noqa: PLR0913  (a study has that many choices)
             notebook, or several. Default: this process's.
         repeats: runs of each callable. Where runs vary by 1 %, five find a difference of 5 % in
             99 studies of a hundred, and one of 2 % in 70; fewer find only large ones.
-        warmup: runs of each callable that come first and do not count.
+        warmup: runs of each callable that come first and do not count; 0 or more.
         loops: calls in each run. Default: so many that the counters resolve it, as the warm-up
             shows; one without a warm-up.
         seed: of the order of the runs, for repeating a study. Default: another each time.
@@ -154,14 +155,22 @@ def compare(  # noqa: PLR0913  (a study has that many choices)
         RecorderError: nothing has been tracked yet, or the recorder does not answer.
         SessionNotFound: no recorded session answers to the name.
     """
-    how = How(metric=metric, direction=direction, value=value, seed=seed or 0)
+    plan = _plan(repeats, warmup, loops, seed, rest_s)
+    if metric is not None:
+        arguments.text("metric", metric)
+    how = How(
+        metric=metric, direction=direction, value=value, seed=0 if seed is None else plan.seed
+    )
     labels = [subject for subject in subjects if isinstance(subject, str)]
     if labels and len(labels) == len(subjects):
         return Compared(insight.contest(_sessions(session), labels, how))
     callables = _callables(subjects)
     if session is not None:
         raise SettingError("callables are measured in the session of this process: leave session")
-    plan = _Plan(repeats, warmup, loops, secrets.randbits(32) if seed is None else seed, rest_s)
+    if value == "best" and metric and not (direction or likely_direction(metric)):
+        raise SettingError(
+            f"nobody knows which {metric!r:.60} is better: say direction='higher' or 'lower'"
+        )
     study = _Study(here.tracker(), callables, how, plan)
     return Compared(study.run())
 
@@ -169,7 +178,7 @@ def compare(  # noqa: PLR0913  (a study has that many choices)
 # --- what is compared ---------------------------------------------------------------------
 
 
-def _sessions(given: Recorded | Sequence[Recorded] | None) -> list[Session]:
+def _sessions(given: Any) -> list[Session]:
     if given is None:
         tracker = trackers.latest()
         if tracker is None:
@@ -178,13 +187,19 @@ def _sessions(given: Recorded | Sequence[Recorded] | None) -> list[Session]:
                 "or `with measure('name', label='baseline'):` in a script"
             )
         return [tracker.session()]
-    several = [given] if isinstance(given, Session | str) else list(given)
+    is_one = isinstance(given, Session | str) or not isinstance(given, Iterable)
+    several = [given] if is_one else given
     return [_recorded(one) for one in several]
 
 
-def _recorded(given: Recorded) -> Session:
+def _recorded(given: object) -> Session:
     if isinstance(given, Session):
         return given
+    if not isinstance(given, str):
+        raise SettingError(
+            "session must be a Session, or the id, journal or notebook of a recorded one, or a "
+            f"list of them; it is {arguments.shown(given)}"
+        )
     return library.load(library.find(load_settings().settings.data_dir, given))
 
 
@@ -194,25 +209,29 @@ def _callables(subjects: Sequence[Subject]) -> dict[str, Callable[[], Any]]:
     Raises:
         SettingError: it is something else, or names are missing or doubled.
     """
-    named: list[tuple[str, Any]] = []
-    for subject in subjects:
+    given: list[tuple[str, Any]] = []
+    for place, subject in enumerate(subjects, 1):
         if isinstance(subject, Mapping) and len(subjects) == 1:
-            named += [(str(name), function) for name, function in subject.items()]
+            for name, function in subject.items():
+                _check_callable(f"{str(name)!r:.60}", function)
+                given.append((str(name), function))
         else:
-            named.append((str(getattr(subject, "__name__", type(subject).__name__)), subject))
-    for name, function in named:
-        if not callable(function) or inspect.iscoroutinefunction(function):
-            what = "a coroutine function" if callable(function) else repr(function)[:60]
-            raise SettingError(
-                "compare() takes labels, or callables, or one mapping of names to callables; "
-                f"{name!r:.60} is {what}"
-            )
-    found = {writable(name): function for name, function in named}
-    if len(found) < len(named):
-        raise SettingError("two callables have one name: give a mapping with a name for each")
+            _check_callable(f"argument {place}", subject)
+            given.append((str(getattr(subject, "__name__", type(subject).__name__)), subject))
+    found = arguments.named(given)
     if len(found) < 2 or not all(name.strip() for name in found):
         raise SettingError("a comparison needs two callables at least, each with a name")
-    return found
+    return dict(found)
+
+
+def _check_callable(which: str, subject: object) -> None:
+    if callable(subject) and not inspect.iscoroutinefunction(subject):
+        return
+    what = "a coroutine function" if callable(subject) else arguments.shown(subject)
+    raise SettingError(
+        "compare() takes labels, or callables, or one mapping of names to callables, and all of "
+        f"one kind; {which} is {what}"
+    )
 
 
 # --- the study ----------------------------------------------------------------------------
@@ -226,14 +245,20 @@ class _Plan:
     seed: int
     rest_s: float
 
-    def __post_init__(self) -> None:
-        if self.repeats < 1 or self.warmup < 0 or (self.loops is not None and self.loops < 1):
-            raise SettingError(
-                "repeats and loops must be 1 or more and warmup 0 or more; they are "
-                f"{self.repeats}, {self.loops} and {self.warmup}"
-            )
-        if not 0 <= self.rest_s <= 3600:
-            raise SettingError(f"a rest takes 0 to 3600 seconds, not {self.rest_s:g}")
+
+def _plan(repeats: object, warmup: object, loops: object, seed: object, rest_s: object) -> _Plan:
+    """All numbers of a study.
+
+    Raises:
+        SettingError: one makes no sense.
+    """
+    return _Plan(
+        repeats=arguments.whole("repeats", repeats, 1),
+        warmup=arguments.whole("warmup", warmup, 0),
+        loops=None if loops is None else arguments.whole("loops", loops, 1),
+        seed=secrets.randbits(32) if seed is None else arguments.whole("seed", seed),
+        rest_s=arguments.rest("rest_s", rest_s),
+    )
 
 
 @dataclass
@@ -301,7 +326,7 @@ class _Technique:
     def _log(self, returned: Any, run: str) -> None:
         given = returned if isinstance(returned, Mapping) else {self.how.metric or RESULT: returned}
         for key, value in given.items():
-            name = str(key)
+            name = str(key)[: arguments.LONGEST_NAME]
             try:
                 number = as_number(name, value)
             except MetricError:

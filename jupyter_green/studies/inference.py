@@ -13,14 +13,12 @@ figure of its own here.
 from __future__ import annotations
 
 import math
-import operator
 import random
-import statistics
 import sys
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
@@ -32,11 +30,11 @@ from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder.names import FIRST_LINE, as_number
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.sessions.model import STUDY, Session
-from jupyter_green.studies import batches
+from jupyter_green.studies import arguments, batches, inference_view
+from jupyter_green.studies.inference_figures import LATENCY_CALLS, Figures, InferenceAt
 from jupyter_green.studies.models import calling, check_result, evaluating, name_of
 from jupyter_green.studies.repeat import (
     RUNS,
-    Repeated,
     Work,
     not_in_baseline,
     one_run,
@@ -50,152 +48,22 @@ if TYPE_CHECKING:
     import pandas as pd
 
 STAGE = "deployment"
-PER = 1000
-"""Inferences that a person thinks of at once."""
 LATENCY_SHARE = 0.25
 """Of a run's length: so long single calls are timed before it, and as long after it."""
-LATENCY_CALLS = 20
-"""Fewer calls have no 95th percentile."""
 LONGEST_LATENCY_S = 1.0
 """Single calls end after so long. Where one takes longer, the runs themselves tell its latency."""
 MOST_CALLS = 1000
 """Single calls that are timed on one side of a run."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class InferenceAt:
-    """What inference costs at one batch size. All energies are of the whole machine."""
-
-    batch_size: int
-    """Inferences (items) of one call."""
-    calls: Repeated
-    """The measured runs, per call."""
-    latencies_s: tuple[float, ...]
-    """Seconds of single calls, each waited for; timed between the runs."""
-
-    @property
-    def energies_per_item_j(self) -> tuple[float, ...]:
-        """Joules per inference, run by run."""
-        return tuple(energy_j / self.batch_size for energy_j in self.calls.energies_j)
-
-    @property
-    def energy_per_item_j(self) -> float:
-        """Mean joules per inference."""
-        return self.calls.energy_j / self.batch_size
-
-    @property
-    def per_1000_j(self) -> float:
-        """Mean joules per 1000 inferences."""
-        return PER * self.energy_per_item_j
-
-    @property
-    def deviation_per_item_j(self) -> float:
-        """Standard deviation between runs, in joules per inference; 0 for a single run."""
-        return self.calls.deviation_j / self.batch_size
-
-    @property
-    def bound_per_item_j(self) -> float:
-        """Half-width of the interval that the counters' updates leave around a single run."""
-        return self.calls.bound_j / self.batch_size
-
-    @property
-    def net_per_item_j(self) -> float | None:
-        """Mean joules per inference above those of the idle machine; None: not known."""
-        net_j = self.calls.net_j
-        return None if net_j is None else net_j / self.batch_size
-
-    @property
-    def net_per_1000_j(self) -> float | None:
-        """Mean joules per 1000 inferences above those of the idle machine; None: not known."""
-        net_j = self.net_per_item_j
-        return None if net_j is None else PER * net_j
-
-    @property
-    def duration_per_item_s(self) -> float:
-        """Mean seconds per inference, in the uninterrupted loop."""
-        return self.calls.duration_s / self.batch_size
-
-    @property
-    def items_per_s(self) -> float:
-        """Throughput: inferences a second, in the uninterrupted loop."""
-        return 1 / self.duration_per_item_s
-
-    @property
-    def latency_s(self) -> float:
-        """Median seconds of a call."""
-        return statistics.median(self.latencies_s)
-
-    @property
-    def latency_p95_s(self) -> float | None:
-        """Seconds that 95 of 100 calls stay within; None: fewer than 20 calls were timed."""
-        if len(self.latencies_s) < LATENCY_CALLS:
-            return None
-        return sorted(self.latencies_s)[math.ceil(0.95 * len(self.latencies_s)) - 1]
-
-    @property
-    def power_w(self) -> float:
-        """Mean watts of the machine during the runs."""
-        return self.calls.power_w
-
-    @property
-    def below_resolution(self) -> bool:
-        """What the counters leave open outweighs the energy: longer runs are needed."""
-        return self.calls.below_resolution
-
-    @property
-    def missing(self) -> tuple[str, ...]:
-        """Counters that could not be read throughout: the energies are lower bounds."""
-        return self.calls.missing
-
-    @property
-    def provenance(self) -> tuple[str, ...]:
-        """measured, integrated, modelled: of the counters in the energies."""
-        return self.calls.provenance
-
-
 @dataclass(frozen=True, kw_only=True, repr=False)
-class Inference:
-    """The energy of inference with one model, by batch size."""
-
-    label: str
-    rows: tuple[InferenceAt, ...]
-    """The smallest batch first."""
-    metrics: Mapping[str, float] = field(default_factory=dict)
-    """What the user says the model is worth, as ``{"accuracy": 0.93}``."""
-    notes: tuple[str, ...] = ()
-    """What a reader must know: assumptions of models, why there is no net figure."""
-
-    @property
-    def best(self) -> InferenceAt:
-        """The batch size with the fewest joules per inference.
-
-        Sizes below the counters' resolution come last. Whether its lead is more than chance, and
-        whether the joules are measured at all, is in :attr:`sentence`.
-        """
-        return min(self.rows, key=lambda row: (row.below_resolution, row.energy_per_item_j))
-
-    @property
-    def modelled(self) -> bool:
-        """A model of the processor is in the joules: they support no claim of saved energy."""
-        return any("modelled" in row.provenance for row in self.rows)
+class Inference(Figures):
+    """The energy of inference with one model: shows itself as a sentence, a table, a picture."""
 
     @property
     def sentence(self) -> str:
         """What the figures allow one to say."""
-        from jupyter_green.studies import inference_view  # noqa: PLC0415  (it takes these types)
-
         return inference_view.sentence(self)
-
-    def at(self, batch_size: int) -> InferenceAt:
-        """The row of a batch size.
-
-        Raises:
-            KeyError: it was not measured.
-        """
-        for row in self.rows:
-            if row.batch_size == batch_size:
-                return row
-        raise KeyError(batch_size)
 
     def dataframe(self) -> pd.DataFrame:
         """One row a batch size as a pandas DataFrame; units stand in the names of the columns."""
@@ -204,13 +72,9 @@ class Inference:
         return pandas.DataFrame.from_records([_record(self, row) for row in self.rows])
 
     def __repr__(self) -> str:
-        from jupyter_green.studies import inference_view  # noqa: PLC0415
-
         return inference_view.text(self)
 
     def _repr_html_(self) -> str:
-        from jupyter_green.studies import inference_view  # noqa: PLC0415
-
         return inference_view.html(self)
 
 
@@ -218,7 +82,7 @@ def measure_inference(  # noqa: PLR0913  (all but two are options)
     model: Callable[..., Any],
     batch: Any = (),
     *,
-    batch_sizes: Sequence[int] | None = None,
+    batch_sizes: int | Sequence[int] | None = None,
     items: int | None = None,
     label: str | None = None,
     technique: str | None = None,
@@ -242,13 +106,13 @@ def measure_inference(  # noqa: PLR0913  (all but two are options)
     A PyTorch module is called in evaluation mode and without gradients, and is put back into the
     modes it had. GPU work is waited for at the end of every run. The runs are spans of the
     session, of the stage ``deployment``, each with the label of its batch size, as
-    ``int8, batch 64``: ``compare("fp32, batch 64", "int8, batch 64")`` holds two of them together.
+    ``batch 64, int8``: ``compare("batch 64, fp32", "batch 64, int8")`` holds two of them together.
 
     Args:
         model: what is called, as ``model.predict`` or a PyTorch module.
         batch: what it is called with; left out: nothing.
-        batch_sizes: inferences of one call; smaller ones are cut from the batch, and larger ones
-            repeat its items. Default: the batch as it is.
+        batch_sizes: inferences of one call, one number or several; smaller ones are cut from the
+            batch, and larger ones repeat its items. Default: the batch as it is.
         items: inferences of one call, where the batch does not tell.
         label: what the model is called in every view. Default: the callable's name.
         technique: a tag of the spans, as of ``%%energy``: ``"quantisation"``.
@@ -261,16 +125,16 @@ def measure_inference(  # noqa: PLR0913  (all but two are options)
 
     Raises:
         SettingError: an argument makes no sense, or the batch cannot be cut.
-        MetricError: a metric is no number.
+        MetricError: a metric is no number; it is said before anything runs.
         RecorderError: nothing can be read here, or the recorder does not answer.
 
     What the model raises, and an interrupt, pass through. The runs that were finished by then
     are in the session.
     """
-    _check(model, runs, warmup, seconds)
+    _check(model, runs, warmup, seconds, technique)
     sizes = _sizes(batch, batch_sizes, items)
     name = str(label or name_of(model))[:FIRST_LINE]
-    values = {str(key): as_number(str(key), value) for key, value in (metric or {}).items()}
+    values = _worth(metric)
     tracker = here.tracker()
     tags = Tags(stage=STAGE, technique=technique, deliberate=True)
     subjects = [
@@ -311,7 +175,8 @@ class _Subject:
         self.latencies_s: list[float] = []
         self._tracker = tracker
         self._call = calling(model, batch)
-        label = f"{label}, batch {size}"
+        # The size comes first: of long names tables show the beginning.
+        label = f"batch {size}, {label}"
         # Sizes under one label would be compared as repeats of each other.
         self._work = Work(self._loop, label, structs.replace(tags, label=label))
         self._loops = 1
@@ -411,9 +276,16 @@ def _measure(
         with suppress(Exception):  # an exception may be of a kind that takes no notes
             error.add_note(
                 f"measure_inference was at batch size {subject.size} and gives no result; "
-                f"{done} of {runs * len(subjects)} runs were finished and are spans of the session"
+                f"{_finished(done, runs * len(subjects))}"
             )
         raise
+
+
+def _finished(done: int, planned: int) -> str:
+    if not done:
+        return f"it had not finished any of its {planned} run{'s' * (planned > 1)}"
+    are = "was finished and is a span" if done == 1 else "were finished and are spans"
+    return f"{done} of {planned} runs {are} of the session"
 
 
 def _in_random_order(subjects: Sequence[_Subject], runs: int) -> Iterator[_Subject]:
@@ -429,44 +301,65 @@ def _in_random_order(subjects: Sequence[_Subject], runs: int) -> Iterator[_Subje
 # --- what was asked -----------------------------------------------------------------------
 
 
-def _check(model: object, runs: int, warmup: int, seconds: float | None) -> None:
+def _check(model: object, runs: int, warmup: int, seconds: float | None, technique: object) -> None:
     if not callable(model):
         raise SettingError(
             f"a {type(model).__name__} cannot be called: pass what makes a prediction, as "
             "model.predict"
         )
     for name, number in (("runs", runs), ("warmup", warmup)):
-        if _whole(name, number) < 1:
-            raise SettingError(f"{name} must be 1 or more, it is {number}")
-    if seconds is not None and not 0 < seconds < math.inf:
+        arguments.whole(name, number, 1)
+    if seconds is not None and not arguments.real("seconds", seconds) > 0:
         raise SettingError(f"seconds must be above 0, it is {seconds}")
+    if technique is not None:
+        arguments.text("technique", technique)
 
 
-def _sizes(batch: Any, batch_sizes: Sequence[int] | None, items: int | None) -> list[int]:
+def _worth(metric: object) -> dict[str, float]:
+    """What the user says the model is worth.
+
+    Raises:
+        SettingError: it has no name, or is not finite.
+        MetricError: it is no number.
+    """
+    if metric is None:
+        return {}
+    if not isinstance(metric, Mapping):
+        raise SettingError(
+            "metric is a value with its name, as metric={'accuracy': 0.93}; it is "
+            f"{arguments.shown(metric)}"
+        )
+    values = {}
+    for key, value in metric.items():
+        name = arguments.text("the name of a metric", key)
+        values[name] = as_number(name, value)
+        if not math.isfinite(values[name]):
+            raise SettingError(f"metric {name!r:.60} must be finite, it is {values[name]}")
+    return values
+
+
+def _sizes(batch: Any, batch_sizes: object, items: int | None) -> list[int]:
     if items is not None:
         if batch_sizes is not None:
             raise SettingError(
                 "items= is the number of inferences of one call, and batch_sizes= has it vary: "
                 "give one of the two"
             )
-        wanted = [_whole("items", items)]
-    elif batch_sizes is None:
-        wanted = [batches.size_of(batch)]
-    else:
-        batches.size_of(batch)
-        wanted = sorted({_whole("a batch size", size) for size in batch_sizes})
+        return [arguments.whole("items", items, 1)]
+    if isinstance(batch, tuple) and not batch:
+        raise SettingError(
+            "there is nothing to infer from: pass a batch, as measure_inference(model.predict, "
+            f"x); or, where the call brings its own, {batches.HINT}"
+        )
+    held = batches.size_of(batch)
+    if batch_sizes is None:
+        return [held]
+    if isinstance(batch_sizes, str | bytes) or not isinstance(batch_sizes, Iterable):
+        batch_sizes = [batch_sizes]
+    wanted = sorted({arguments.whole("a batch size", size, 1) for size in batch_sizes})
     if not wanted:
         raise SettingError("batch_sizes is empty: give at least one")
-    if wanted[0] < 1:
-        raise SettingError(f"a batch holds 1 inference or more, not {wanted[0]}")
     return wanted
-
-
-def _whole(name: str, number: object) -> int:
-    try:
-        return operator.index(number)  # type: ignore[arg-type]
-    except TypeError:
-        raise SettingError(f"{name} must be a whole number, it is {number!r:.60}") from None
 
 
 # --- what is told -------------------------------------------------------------------------
@@ -492,7 +385,7 @@ def _notes(session: Session, subjects: Sequence[_Subject]) -> Iterator[str]:
         yield "another session read the same counters at the time"
 
 
-def _record(result: Inference, row: InferenceAt) -> dict[str, Any]:
+def _record(result: Figures, row: InferenceAt) -> dict[str, Any]:
     return {
         "label": result.label,
         "batch_size": row.batch_size,

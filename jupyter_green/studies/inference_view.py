@@ -1,4 +1,4 @@
-"""An :class:`~jupyter_green.studies.inference.Inference` as a sentence, a table and a picture.
+""":class:`~jupyter_green.studies.inference_figures.Figures` as a sentence, a table and a picture.
 
 The HTML needs no script and no style sheet, and inherits the colours of its text: it reads in
 light and dark themes alike.
@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from jupyter_green.report.inert import short
-from jupyter_green.studies.inference import PER, Inference, InferenceAt
+from jupyter_green.studies.inference_figures import PER, Figures, InferenceAt
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,
@@ -31,7 +31,7 @@ LONGEST_TITLE = 60
 # --- the sentence -------------------------------------------------------------------------
 
 
-def sentence(result: Inference) -> str:
+def sentence(result: Figures) -> str:
     """What the figures allow one to say.
 
     A difference is claimed where every run of the one batch size lies below every run of the
@@ -99,7 +99,7 @@ def _lead(best: InferenceAt, rows: Sequence[InferenceAt], figure: Figure) -> str
 Column = tuple[str, list[str]]
 
 
-def text(result: Inference) -> str:
+def text(result: Figures) -> str:
     """The result as lines of plain text."""
     columns = list(_columns(result))
     widths = [max(map(len, (title, *cells))) for title, cells in columns]
@@ -110,7 +110,7 @@ def text(result: Inference) -> str:
     return "\n".join([_headline(result), "", *lines, "", *_below(result)])
 
 
-def html(result: Inference) -> str:
+def html(result: Figures) -> str:
     """The result as an HTML fragment with a picture, all text escaped."""
     columns = list(_columns(result))
     head = "".join(f'<th scope="col" style="{_CELL}">{escape(title)}</th>' for title, _ in columns)
@@ -142,7 +142,7 @@ def _inert(line: str) -> str:
     return f"<bdi>{escape(line)}</bdi>"
 
 
-def _headline(result: Inference) -> str:
+def _headline(result: Figures) -> str:
     provenance = sorted({kind for row in result.rows for kind in row.provenance})
     runs = len(result.rows[0].calls.energies_j)
     parts = [
@@ -154,11 +154,11 @@ def _headline(result: Inference) -> str:
     return " · ".join(parts)
 
 
-def _below(result: Inference) -> list[str]:
+def _below(result: Figures) -> list[str]:
     return [sentence(result), *(short(note, 300) for note in result.notes)]
 
 
-def _columns(result: Inference) -> Iterator[Column]:
+def _columns(result: Figures) -> Iterator[Column]:
     """Titles and cells; columns without any figure are left out."""
     rows = result.rows
     yield "batch", [str(row.batch_size) for row in rows]
@@ -223,7 +223,7 @@ class _Log:
         return self._start + share * (self._end - self._start)
 
 
-def _picture(result: Inference) -> str:
+def _picture(result: Figures) -> str:
     """Joules per inference over batch size, both logarithmic; nothing for less than two points."""
     rows = [row for row in result.rows if row.energy_per_item_j > 0 and not row.below_resolution]
     if len(rows) < 2:

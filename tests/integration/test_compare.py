@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from itertools import pairwise
 from pathlib import Path
@@ -149,6 +150,24 @@ def test_an_interrupt_ends_the_study_and_loses_nothing(ready: Kernel) -> None:
     assert ready.session().spans[-1].parent is None
 
 
+def test_a_name_that_has_no_end_and_a_metric_that_nobody_logged(ready: Kernel) -> None:
+    ready.ok(
+        "compared = compare({'a' * 100_000: at(50, 0.5, 0.1), 'b': at(60, 0.5, 0.1)},"
+        " metric='los', repeats=2, loops=1)\n"
+        "named = compare({'a': lambda: {'loss': 0.5, 'accuracy': 1}, 'b': lambda: None},"
+        " metric='los', repeats=2, loops=1)"
+    )
+    assert ready.ask("[len(side.name) for side in compared.sides]") == [200, 1]
+    session = ready.session()
+    assert max(len(span.name) for span in session.spans) <= 200
+    assert {len(metric.run or "") for metric in session.metrics} == {len("b#1"), 200 + len("#1")}
+    # A bare number is the metric that was asked for; a mapping names its own.
+    assert ready.ask("[side.values for side in compared.sides]") == [(0.5, 0.5)] * 2
+    notes = ready.ask("named.notes")
+    assert "No value of 'los' was logged; logged were: loss, accuracy." in notes
+    assert not any("no finite" in note for note in notes)
+
+
 def test_what_is_too_short_is_repeated(ready: Kernel, machine: RaplMachine) -> None:
     ready.ok("def short(): time.sleep(0.001)\ndef shorter(): pass")
     ready.ok("compared = compare(short, shorter, repeats=5)")
@@ -224,13 +243,20 @@ def test_where_energy_is_modelled_only_time_is_told(place: Path) -> None:
     empty.mkdir()
     home = Home(place / "modelled", sysfs_root=str(empty), cpu_source="modelled")
     try:
-        out, err = home.script(SCRIPT).communicate(timeout=TIMEOUT_S)
+        whole = SCRIPT.replace(".verdict", "")
+        out, err = home.script(whole).communicate(timeout=TIMEOUT_S)
     finally:
         home.close()
     assert err == ""
     assert out.startswith("modelled: joules are seconds times assumed watts, so that no saving")
     assert "g took 4" in out or "g took 5" in out
     assert "less energy" not in out
+    # How runs vary is told of joules and seconds, and that the joules are modelled.
+    lines = out.splitlines()
+    rows = [line for line in lines if line.startswith(("f  ", "g  "))]
+    assert [len(re.findall(r" ± [0-9.]+ (?:J|mJ|s|ms)", row)) for row in rows] == [2, 2]
+    assert all("modelled" in row for row in rows)
+    assert "The ± of a modelled energy is how runs vary, not how far the model may be off." in lines
 
 
 def test_gpus_are_waited_for(home: Home, machine: RaplMachine) -> None:

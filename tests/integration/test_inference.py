@@ -50,7 +50,7 @@ def trials(kernel: Kernel, size: int) -> list[Span]:
     """The measured runs of a batch size, in order."""
     session = kernel.so_far()
     spans = session.spans if session is not None else ()
-    return [s for s in spans if s.type == "trial" and s.name.endswith(f", batch {size}")]
+    return [s for s in spans if s.type == "trial" and s.name.startswith(f"batch {size}, ")]
 
 
 def true_j(kernel: Kernel, machine: RaplMachine, span: Span) -> float:
@@ -102,11 +102,11 @@ def test_what_is_recorded(modelled: Kernel) -> None:
     session = kernel.session()
     spans = [span for span in session.spans if span.type == "trial"]
     assert [span.name for span in session.spans if span.type == "warm-up"] == [
-        "int8, batch 1",
-        "int8, batch 4",
+        "batch 1, int8",
+        "batch 4, int8",
     ]
     rounds = [{span.name for span in spans[i : i + 2]} for i in (0, 2, 4)]
-    assert rounds == [{"int8, batch 1", "int8, batch 4"}] * 3
+    assert rounds == [{"batch 1, int8", "batch 4, int8"}] * 3
     for span in spans:
         assert (span.tags.label, span.tags.stage) == (span.name, "deployment")
         assert (span.tags.technique, span.tags.deliberate) == ("quantisation", True)
@@ -117,7 +117,7 @@ def test_what_is_recorded(modelled: Kernel) -> None:
 def test_batch_sizes_are_compared_by_one_call_each(modelled: Kernel) -> None:
     """Runs of different loops, of one model, each size under a label of its own."""
     modelled.ok("result = measure_inference(model, [1] * 16, batch_sizes=[1, 16])")
-    names = ("model, batch 1", "model, batch 16")
+    names = ("batch 1, model", "batch 16, model")
     found = contest(modelled.session(), names)
     energies = modelled.ask("[(r.calls.loops, r.calls.energies_j) for r in result.rows]")
     for name, (loops, joules) in zip(names, energies, strict=True):

@@ -115,7 +115,7 @@ def test_nothing_stands_in(follow: Make, watch: Watch) -> None:
     failed = step(follow(Service(IntensityUnavailable("down")), None), watch)
     assert failed is not None
     assert failed.intensity is None
-    assert "nothing" in failed.reason
+    assert failed.reason == "down; no other value stands in"
 
 
 def test_back_off(follow: Make, watch: Watch) -> None:

@@ -21,6 +21,8 @@ from jupyter_green.events import (
 )
 from jupyter_green.insight.compare import LOOPS, How, contest, labels
 from jupyter_green.insight.contest import Contest, Side
+from jupyter_green.insight.statistics import Contrast, contrast
+from jupyter_green.insight.verdict import change_of, percent_of
 from jupyter_green.sessions.model import STUDY, Session
 from tests.simulators.story import DRAM, FRANCE, MODEL, PACKAGE, Story
 
@@ -191,7 +193,7 @@ def test_few_accuracies_without_any_spread() -> None:
         run(story, "a", source.gauss(10, 0.1), 0.914)
         run(story, "b", source.gauss(5, 0.1), 0.910)
     assert contest(story.close()).verdict.endswith(
-        "and its accuracy was 0.4 points lower in every run, which are too few to tell it from "
+        "and its accuracy was 0.4 points lower in every run; so few runs cannot tell it from "
         "chance."
     )
 
@@ -271,9 +273,119 @@ def test_a_value_that_is_not_finite() -> None:
 
 def test_a_metric_that_nobody_logged() -> None:
     found = contest(repeated(), how=How(metric="f1"))
+    assert found.verdict.endswith("its f1 cannot be judged: no value of it was logged.")
+    # Said once, with what there is: most often the name is misspelt.
+    assert found.notes == ("No value of 'f1' was logged; logged were: accuracy.",)
+    # Nor does it raise once all has been measured.
+    assert contest(repeated(), how=How(metric="f1", value="best")).notes == found.notes
+    story = Story()
+    for label in "aabb":
+        run(story, label, 1.0)
+    nothing = contest(story.close(), how=How(metric="f1")).notes
+    assert "No value of 'f1' was logged; nothing was logged." in nothing
+
+
+def told_by(
+    energies: Sequence[Sequence[float]], values: Sequence[float] = (), **logged: Any
+) -> Any:
+    """Labels a and b with runs of so many seconds, and a metric of each label."""
+    story = Story()
+    for round_ in range(len(energies[0])):
+        for place, label in enumerate("ab"):
+            number = story.begin("fit()", {"label": label})
+            story.sleep(energies[place][round_])
+            if values:
+                story.metric("thing", values[place], cell=number, **logged)
+            story.end(number)
+    return contest(story.close(), ["a", "b"])
+
+
+ALIKE = ([10.0, 10.1, 9.9, 10.0, 10.05],) * 2
+
+
+def test_a_metric_of_unknown_kind_is_told_in_its_own_unit() -> None:
+    found = told_by(ALIKE, (0.5, 0.1))
+    assert found.verdict.endswith("the thing of b was 0.4 lower in every run.")
+    assert not found.is_fraction
+    known = told_by(ALIKE, (0.5, 0.1), direction="higher")
+    assert known.verdict.endswith("was 40 points lower in every run.")
+    assert known.is_fraction
+
+
+def test_a_lower_loss_in_few_runs() -> None:
+    few = tuple(side[:3] for side in ALIKE)
+    found = told_by(few, (0.5, 0.1), direction="lower")
     assert found.verdict.endswith(
-        "f1 cannot be judged: fewer than two values of baseline and quantised."
+        "was 0.4 lower in every run, which is better; so few runs cannot tell it from chance."
     )
+    many = told_by(ALIKE, (0.5, 0.1), direction="lower")
+    assert many.verdict.endswith("was 0.4 lower in every run, which is better.")
+
+
+# --- percentages that are possible --------------------------------------------------------
+
+
+def judged(first: Sequence[float], second: Sequence[float]) -> Contrast:
+    return contrast(first, second)
+
+
+NOISE = (0.9, 1.0, 1.1, 0.95, 1.05)
+
+
+def times(factor: float) -> list[float]:
+    return [factor * one for one in NOISE]
+
+
+@pytest.mark.parametrize(
+    ("second", "value", "ends", "cell"),
+    [
+        # Fieller's interval would reach beyond everything: 100.0002 %.
+        ([1e-6 * one for one in (0, 0, 0, 0, 7)], "> 99.9", ("> 99.9", "> 99.9"), "< -99.9 %"),
+        (times(2e-6), "> 99.9", ("> 99.9", "> 99.9"), "< -99.9 %"),
+        (times(0.00201), "99.8", ("99.8", "99.8"), "-99.8 %"),
+        ([0.0, 0.0, 0.0, 0.0, 0.04], "99", ("97", "100"), "-99 %"),
+        ([0.0] * 5, "100", (), "-100 %"),
+        (times(0.5), "50", ("43", "56"), "-50 %"),
+        (times(3.0), "200", ("163", "242"), "+200 %"),
+    ],
+)
+def test_percentages(second: Sequence[float], value: str, ends: tuple[str, ...], cell: str) -> None:
+    found = judged(NOISE, second)
+    percent = percent_of(found)
+    assert percent is not None
+    assert (percent.value, percent.ends, change_of(found)) == (value, ends, cell)
+
+
+@pytest.mark.parametrize("seed", range(200))
+def test_no_percentage_is_impossible_or_too_precise(seed: int) -> None:
+    """Whatever is measured: the ends hold the value, and nothing takes more than 100 % less."""
+    source = random.Random(seed)
+    noise, ratio = 10 ** source.uniform(-7, -0.5), 10 ** source.uniform(-8, 2)
+    first, second = (
+        [abs(size * source.gauss(1, noise)) for _ in range(5)] for size in (1.0, ratio)
+    )
+    found = judged(first, second)
+    percent = percent_of(found)
+    assert percent is not None
+    low, value, high = (
+        float(text.removeprefix("> "))
+        for text in (percent.ends[0], percent.value, percent.ends[-1])
+    )
+    assert low <= value <= high
+    if ratio < 1:
+        assert high <= 100
+        assert percent.value != "100"
+    assert len(percent.value.removeprefix("> ").replace(".", "")) <= 4 or value >= 1000
+    if found.found:
+        # The table says what the sentence does.
+        assert change_of(found).strip("<+- %") == percent.value.strip("> ")
+
+
+def test_an_interval_without_a_difference_stays_possible() -> None:
+    found = told_by(([1.0, 1.0, 30.0, 30.0, 30.0], [1.0, 0.1, 0.1, 30.0, 0.1]))
+    assert not found.pairs[0].duration.found
+    low = found.verdict.partition("the interval is ")[2].split(" ")[0]
+    assert low in ("-100", "-100.0", "too")
 
 
 # --- what the counters carry --------------------------------------------------------------

@@ -25,6 +25,11 @@ async def later() -> None:
     pass
 
 
+class Broken:
+    def __repr__(self) -> str:
+        raise ValueError
+
+
 class Model:
     def __call__(self) -> None:
         pass
@@ -46,11 +51,14 @@ def session_of_two(name: str = "s") -> Any:
         (({"a": f},), "two callables at least"),
         ((f, f), "one name: give a mapping"),
         ((lambda: 1, lambda: 2), "one name: give a mapping"),
-        ((f, "a"), "'str' is 'a'"),
-        ((f, {"g": g}), "'dict' is {'g'"),
-        (({"a": f, "b": 3},), "'b' is 3"),
+        ((f, "a"), r"argument 2 is 'a' \(str\)"),
+        ((f, {"g": g}), r"argument 2 is {'g': .* \(dict\)"),
+        (({"a": f, "b": 3},), r"'b' is 3 \(int\)"),
         (({"a": f, "b": later},), "'b' is a coroutine function"),
+        ((3, "x"), r"argument 1 is 3 \(int\)"),
+        ((f, Broken()), "argument 2 is a Broken"),
         (({"a": f, " ": g},), "each with a name"),
+        (({"k" * 200 + "a": f, "k" * 200 + "b": g},), "differ in their first 200 characters"),
         (({"a": f, 1: g, "1": g},), "one name"),
     ],
 )
@@ -61,22 +69,43 @@ def test_subjects_that_cannot_be_compared(subjects: tuple[Any, ...], said: str) 
 
 
 @pytest.mark.parametrize(
-    "how",
+    ("how", "said"),
     [
-        {"repeats": 0},
-        {"warmup": -1},
-        {"loops": 0},
-        {"rest_s": -1.0},
-        {"rest_s": float("nan")},
-        {"direction": "up"},
-        {"value": "mean"},
-        {"session": "last"},
+        ({"repeats": 0}, "repeats must be 1 or more, it is 0"),
+        ({"repeats": 1.5}, r"repeats must be a whole number, it is 1.5 \(float\)"),
+        ({"repeats": "x"}, r"repeats must be a whole number, it is 'x' \(str\)"),
+        ({"warmup": -1}, "warmup must be 0 or more, it is -1"),
+        ({"warmup": None}, "warmup must be a whole number"),
+        ({"loops": 0}, "loops must be 1 or more, it is 0"),
+        ({"loops": 2.0}, "loops must be a whole number"),
+        ({"seed": "one"}, "seed must be a whole number, it is 'one'"),
+        ({"rest_s": -1.0}, "rest_s must be 0 to 3600 seconds, it is -1"),
+        ({"rest_s": float("nan")}, "rest_s must be a finite number, it is nan"),
+        ({"rest_s": "long"}, "rest_s must be a number, it is 'long'"),
+        ({"metric": 5}, r"metric must be a text, as 'accuracy', it is 5 \(int\)"),
+        ({"metric": " "}, "metric must be a text"),
+        ({"metric": "m" * 100_000}, r"metric may have 200 characters, it has 100,000: .{,80}$"),
+        ({"metric": "thing", "value": "best"}, "which 'thing' is better: say direction="),
+        ({"direction": "up"}, "direction must be"),
+        ({"value": "mean"}, "value must be"),
+        ({"session": "last"}, "leave session"),
     ],
 )
-def test_arguments_that_make_no_sense(how: dict[str, Any]) -> None:
-    with pytest.raises(SettingError):
-        compare(f, g, **how)
+def test_arguments_that_make_no_sense(how: dict[str, Any], said: str) -> None:
+    """They are refused before anything has run, whatever is compared."""
+    calls: list[int] = []
+    with pytest.raises(SettingError, match=said):
+        compare({"f": lambda: calls.append(1), "g": g}, **how)
+    assert not calls
     assert trackers.current() is None
+
+
+def test_arguments_are_checked_for_labels_as_well() -> None:
+    with pytest.raises(SettingError, match="repeats must be a whole number"):
+        compare("a", "b", session=session_of_two(), repeats=1.5)  # type: ignore[arg-type]
+    for wrong in (5, [5]):
+        with pytest.raises(SettingError, match=r"session must be .* it is 5 \(int\)"):
+            compare("a", "b", session=wrong)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -87,6 +116,8 @@ def test_arguments_that_make_no_sense(how: dict[str, Any]) -> None:
         ((f, Model()), ["f", "Model"]),
         ((functools.partial(f), f), ["partial", "f"]),
         (({"lone \ud800": f, "b": g},), ["lone ?", "b"]),
+        # A name stands in every event of its runs.
+        (({"a" * 100_000: f, "b" * 201: g},), ["a" * 200, "b" * 200]),
     ],
 )
 def test_names(subjects: tuple[Callable[[], Any], ...], names: list[str]) -> None:

@@ -103,15 +103,21 @@ def test_text() -> None:
         "baseline",
         "5",
         "120.2 ± 0.3 J",
-        "10 s",
+        "10.02 ± 0.02 s",
         "1.47 mg",
         "0.91020 ± 0.00020",
         "1,234,567",
         "4.9 MB",
         "1,000,000,000",
     ]
-    assert re.split(r"\s{2,}", lines[4])[3:7] == ["-50 %", "5.02 s", "-50 %", "0.736 mg"]
-    assert "-1 points" in lines[4]
+    assert re.split(r"\s{2,}", lines[4])[3:7] == [
+        "-49.9 %",
+        "5.020 ± 0.020 s",
+        "-49.9 %",
+        "0.736 mg",
+    ]
+    assert "-1.00 points" in lines[4]
+    assert "1.00 points lower (" in lines[0]
 
 
 def test_columns_without_anything_are_left_out() -> None:
@@ -142,8 +148,11 @@ def test_remarks() -> None:
 def test_modelled_figures_are_drawn_as_time() -> None:
     found = compared_of(MODEL)
     rows = compared.rows(found)
-    assert rows[1][2:4] == ("100 J", "")
-    assert rows[1][5] == "-50 %"
+    # How runs vary is seen there, too, and it is said that this is all it tells.
+    assert rows[1][2:6] == ("100.4 ± 0.4 J", "", "5.020 ± 0.020 s", "-49.9 %")
+    told_of_it = "The ± of a modelled energy is how runs vary, not how far the model may be off."
+    assert found.notes == (told_of_it,)
+    assert told_of_it not in compared_of().notes
     assert rows[1][9] == "modelled"
     assert "time (s): dots are runs" in compared.fragment(found)
     assert compared_drawn.spec(found)["description"] == "Time by label"

@@ -21,7 +21,8 @@ import pytest
 from jupyter_green.errors import MetricError, SettingError
 from jupyter_green.studies import inference, models
 from jupyter_green.studies.batches import cut, size_of
-from jupyter_green.studies.inference import Inference, InferenceAt, measure_inference
+from jupyter_green.studies.inference import Inference, measure_inference
+from jupyter_green.studies.inference_figures import InferenceAt
 from jupyter_green.studies.repeat import Repeated
 
 ARRAY = np.arange(12).reshape(6, 2)
@@ -128,15 +129,25 @@ def test_what_is_not_cut_although_it_says_so() -> None:
         ((len, ARRAY), {"runs": 2.5}, "runs must be a whole number, it is 2.5"),
         ((len, ARRAY), {"warmup": 0}, "warmup must be 1 or more"),
         ((len, ARRAY), {"seconds": 0}, "seconds must be above 0"),
-        ((len, ARRAY), {"seconds": float("nan")}, "seconds must be above 0"),
+        ((len, ARRAY), {"seconds": float("nan")}, "seconds must be a finite number"),
         ((len, ARRAY), {"batch_sizes": []}, "batch_sizes is empty"),
-        ((len, ARRAY), {"batch_sizes": [0, 2]}, "1 inference or more, not 0"),
+        ((len, ARRAY), {"batch_sizes": [0, 2]}, "a batch size must be 1 or more, it is 0"),
+        ((len, ARRAY), {"batch_sizes": 0}, "a batch size must be 1 or more, it is 0"),
+        ((len, ARRAY), {"batch_sizes": "8"}, "a batch size must be a whole number, it is '8'"),
+        ((len, ARRAY), {"batch_sizes": 2.5}, "a batch size must be a whole number, it is 2.5"),
+        ((len, ARRAY), {"seconds": "long"}, "seconds must be a number, it is 'long'"),
+        ((len, ARRAY), {"technique": 3}, "technique must be a text"),
+        ((len, ARRAY), {"metric": 0.93}, "metric={'accuracy': 0.93}; it is 0.93 (float)"),
+        ((len, ARRAY), {"metric": {"accuracy": float("nan")}}, "'accuracy' must be finite"),
+        ((len, ARRAY), {"metric": {3: 0.9}}, "the name of a metric must be a text"),
         ((len, ARRAY), {"batch_sizes": ["2"]}, "a batch size must be a whole number"),
         ((len, ARRAY), {"batch_sizes": [1], "items": 2}, "give one of the two"),
-        ((len, ARRAY), {"items": -1}, "1 inference or more, not -1"),
+        ((len, ARRAY), {"items": -1}, "items must be 1 or more, it is -1"),
         ((len, "text"), {}, "pass items="),
         ((len, "text"), {"batch_sizes": [1]}, "pass items="),
+        ((len,), {}, "pass a batch, as measure_inference(model.predict, x); or, "),
         ((len,), {}, "pass items="),
+        ((len,), {"batch_sizes": [1]}, "pass a batch"),
     ],
 )
 def test_arguments_that_make_no_sense(
@@ -150,6 +161,33 @@ def test_arguments_that_make_no_sense(
 def test_a_metric_that_is_no_number() -> None:
     with pytest.raises(MetricError, match="accuracy"):
         measure_inference(len, ARRAY, metric={"accuracy": "good"})
+
+
+def test_one_batch_size_is_a_number() -> None:
+    assert inference._sizes(ARRAY, 8, None) == [8]
+    assert inference._sizes(ARRAY, np.int64(8), None) == [8]
+    assert inference._sizes(ARRAY, np.array([8, 2]), None) == [2, 8]
+
+
+@pytest.mark.parametrize(
+    ("done", "said"),
+    [
+        (0, "it had not finished any of its 35 runs"),
+        (1, "1 of 35 runs was finished and is a span of the session"),
+        (2, "2 of 35 runs were finished and are spans of the session"),
+    ],
+)
+def test_what_is_said_of_a_study_that_ends_early(done: int, said: str) -> None:
+    assert inference._finished(done, 35) == said
+
+
+def test_the_view_needs_the_figures_alone() -> None:
+    """No circle: whoever imports the view first gets it, and no study."""
+    code = (
+        "import sys\nimport jupyter_green.studies.inference_view\n"
+        "assert 'jupyter_green.studies.inference' not in sys.modules\n"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)
 
 
 def test_what_does_nothing_yet() -> None:
@@ -192,11 +230,11 @@ def test_the_order_is_by_rounds_and_leaves_the_users_chance_alone() -> None:
     subjects: list[Any] = list("abcd")
     random.seed(1)
     before = random.getstate()
-    orders = [list(inference._in_random_order(subjects, 20)) for _ in range(2)]
+    orders = [list(inference._in_random_order(subjects, 200)) for _ in range(2)]
     assert random.getstate() == before
     assert orders[0] != orders[1]
     for order in orders:
-        rounds = [order[i : i + 4] for i in range(0, 80, 4)]
+        rounds = [order[i : i + 4] for i in range(0, 800, 4)]
         assert all(sorted(each) == subjects for each in rounds)
         # No place in the round is anybody's own.
         assert {each[0] for each in rounds} == set(subjects)
