@@ -33,6 +33,10 @@ _COMMANDS = {
     "doctor": ("jupyter_green.cli.doctor.Doctor", "Show what is measured here, and what is not."),
     "prune": ("jupyter_green.cli.prune.Prune", "Delete old sessions."),
     "place": ("jupyter_green.cli.place.Place", "Show or set where the machine stands."),
+    "techniques": (
+        "jupyter_green.cli.techniques.Techniques",
+        "Show techniques that save energy, and who says so.",
+    ),
     "enable": ("jupyter_green.cli.startup.Enable", "Measure in every notebook from now on."),
     "disable": ("jupyter_green.cli.startup.Disable", "Undo enable."),
 }

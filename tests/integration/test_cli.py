@@ -24,6 +24,8 @@ from jupyter_green.sessions.model import Session
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "jupyter_green.cli.app"]
 COMMANDS = (
+    "compare",
+    "techniques",
     "run",
     "report",
     "exec",
