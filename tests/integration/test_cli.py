@@ -24,16 +24,16 @@ from jupyter_green.sessions.model import Session
 ROOT = Path(__file__).parents[2]
 COMMAND = [sys.executable, "-m", "jupyter_green.cli.app"]
 COMMANDS = (
-    "compare",
-    "techniques",
     "run",
     "report",
+    "compare",
     "exec",
     "list",
     "history",
     "doctor",
     "prune",
     "place",
+    "techniques",
     "enable",
     "disable",
 )

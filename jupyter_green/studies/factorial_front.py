@@ -1,0 +1,105 @@
+"""What accuracy costs: Pareto front, the smallest energy near the best, diminishing returns.
+
+Pure functions on the cells of a design, each with its mean energy and mean metric.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+from jupyter_green.errors import SettingError, StatisticsError
+from jupyter_green.studies import arguments
+from jupyter_green.studies.factorial_rows import Levels
+
+_ROUNDING = 1e-9
+"""Of a point: what differs by less differs by the rounding of its mean."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One cell of the design: means of its runs."""
+
+    levels: Levels
+    """One of each factor, in their order."""
+    count: int
+    """Runs that have both an energy and a metric."""
+    energy_j: float
+    metric: float
+
+
+@dataclass(frozen=True)
+class Return:
+    """What the next better cell on the front costs."""
+
+    before: Cell
+    after: Cell
+    points: float
+    """By how much it is better: hundredths of a fraction, else units of the metric; above 0."""
+    energy_j: float
+    """Joules that it takes more; above 0."""
+
+    @property
+    def j_per_point(self) -> float:
+        """Joules for each point."""
+        return self.energy_j / self.points
+
+
+def front(cells: Iterable[Cell], lower: bool) -> tuple[Cell, ...]:
+    """The cells that no other one beats, by ascending energy.
+
+    A cell is beaten by one that is at least as good in metric and energy, and better in one of
+    them. Cells that are equal in both beat each other not: all of them are kept.
+    """
+    ordered = sorted(cells, key=lambda cell: (cell.energy_j, _worse(cell, lower)))
+    kept: list[Cell] = []
+    for cell in ordered:
+        last = kept[-1] if kept else None
+        if last is None or _worse(cell, lower) < _worse(last, lower) or _alike(cell, last):
+            kept.append(cell)
+    return tuple(kept)
+
+
+def smallest_within(cells: Sequence[Cell], points: float, lower: bool, unit: float) -> Cell:
+    """The cell of the smallest energy among those within so many points of the best metric.
+
+    Of two with one energy the better one, then the first.
+
+    Args:
+        unit: of the metric in a point; 0.01 of a fraction.
+
+    Raises:
+        SettingError: ``points`` is no number, or below 0.
+        StatisticsError: there is no cell.
+    """
+    allowed = arguments.real("points", points)
+    if allowed < 0:
+        raise SettingError(f"points must be 0 or more, it is {allowed:g}")
+    if not cells:
+        raise StatisticsError("no cell has both an energy and a metric")
+    best = min(_worse(cell, lower) for cell in cells)
+    near = [cell for cell in cells if (_worse(cell, lower) - best) / unit <= allowed + _ROUNDING]
+    return min(near, key=lambda cell: (cell.energy_j, _worse(cell, lower)))
+
+
+def returns(cells: Iterable[Cell], lower: bool, unit: float) -> tuple[Return, ...]:
+    """Joules per point from each cell of the front to the next; equal ones count once."""
+    return tuple(
+        Return(
+            before,
+            after,
+            (_worse(before, lower) - _worse(after, lower)) / unit,
+            after.energy_j - before.energy_j,
+        )
+        for before, after in pairwise(front(cells, lower))
+        if not _alike(before, after)
+    )
+
+
+def _worse(cell: Cell, lower: bool) -> float:
+    return cell.metric if lower else -cell.metric
+
+
+def _alike(one: Cell, other: Cell) -> bool:
+    return (one.energy_j, one.metric) == (other.energy_j, other.metric)

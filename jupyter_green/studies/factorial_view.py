@@ -1,0 +1,286 @@
+"""Main effects as sentences, as a table in plain text and as records.
+
+No sentence claims a difference in energy from modelled figures; each says that they are modelled.
+Names and levels are the user's: bounded and made harmless here.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from jupyter_green.errors import JupyterGreenError
+from jupyter_green.insight.statistics import mean
+from jupyter_green.report.inert import short
+from jupyter_green.studies.factorial_front import Cell
+from jupyter_green.studies.factorial_rows import Levels, level_text
+from jupyter_green.units import UJ_PER_J, format_duration, format_energy, format_number
+
+if TYPE_CHECKING:
+    from jupyter_green.studies.factorial import Change, Effect, Effects
+
+UNKNOWN = "-"
+DIGITS = 3
+"""Of a percentage and of a difference."""
+MODELLED = "joules are seconds times assumed watts, so that no saving in energy is told"
+MOST_CELLS = 8
+"""Cells that are named in one line."""
+MOST_LINES = 40
+"""Sentences, and lines of the table, that are shown: a factor may have a level for each run."""
+
+
+# --- sentences ----------------------------------------------------------------------------
+
+
+def sentences(result: Effects) -> tuple[str, ...]:
+    """``conv 1 -> 4: +95.3 % energy (95 % interval +94.4 to +96.1 %), accuracy +0.79 points``."""
+    return tuple(_sentences(result))
+
+
+def _sentences(result: Effects) -> Iterator[str]:
+    for factor in result.design.factors:
+        effects = [effect for effect in result.effects if effect.factor == factor]
+        for changes in zip(*(effect.changes for effect in effects), strict=True):
+            told = ", ".join(
+                _told(result, effect, change)
+                for effect, change in zip(effects, changes, strict=True)
+            )
+            yield f"{_title(effects[0], changes[0])}: {told}"
+
+
+def _title(effect: Effect, change: Change) -> str:
+    return f"{short(effect.factor)} {level_text(change.first)} -> {level_text(change.level)}"
+
+
+def _told(result: Effects, effect: Effect, change: Change) -> str:
+    if effect.response == "metric":
+        return f"{short(str(result.columns.metric))} {_in_points(result, change)}"
+    modelled = effect.response == "energy" and result.modelled
+    what = "modelled energy" if modelled else effect.response
+    if change.difference is None:
+        return f"{what} not known"
+    if change.percent is None:
+        ends = (mean(values) for values in (change.first_values, change.values))
+        return f"{what} from {' to '.join(_amount(effect, end) for end in ends)}"
+    about = [_interval(change)]
+    if modelled:
+        about.append(MODELLED)
+    if change.contrast is not None and not change.contrast.found:
+        about.append("not told from chance")
+    return f"{_signed(change.percent)} % {what} ({'; '.join(about)})"
+
+
+def _interval(change: Change) -> str:
+    if change.contrast is None:
+        return "fewer than two runs a side: no interval"
+    ends = change.percent_interval
+    if ends is None:
+        return "95 % interval open"
+    if ends[0] == ends[1]:
+        return "all runs of a level alike"
+    # Energy and time are never below 0: none falls by more than all.
+    low, high = (max(-100.0, end) for end in ends)
+    return f"95 % interval {_signed(low)} to {_signed(high)} %"
+
+
+def _in_points(result: Effects, change: Change) -> str:
+    """``+0.79 points``: of a fraction in hundredths, else in its own unit."""
+    if change.difference is None:
+        return "not known"
+    points = " points" if result.is_fraction else ""
+    told = f"{_signed(change.difference / result.unit)}{points}"
+    if change.contrast is not None and not change.contrast.found:
+        return f"{told} (not told from chance)"
+    return told
+
+
+def _signed(value: float) -> str:
+    return f"{'+' if value > 0 else ''}{format_number(value, DIGITS)}"
+
+
+# --- notes --------------------------------------------------------------------------------
+
+
+def notes(result: Effects) -> tuple[str, ...]:
+    """What was left out, and what limits the trust in the figures."""
+    return tuple(_notes(result))
+
+
+def _notes(result: Effects) -> Iterator[str]:
+    design = result.design
+    for name, count in design.left_out.items():
+        kind = "a level" if name in design.factors else "a finite value"
+        yield f"{_rows(count)} without {kind} of {short(name)}: left out"
+    if design.missing_count:
+        unnamed = design.missing_count - len(design.missing[:MOST_CELLS])
+        named = "; ".join(_cell(result, cell) for cell in design.missing[:MOST_CELLS])
+        rest = f" and {unnamed:,} more" if unnamed else ""
+        cells = f"{design.missing_count:,} cell{'s' * (design.missing_count != 1)}"
+        yield f"{cells} of the design without a run: {named}{rest}"
+    counts = Counter(run.levels for run in design.runs if run.energy_j is not None)
+    least, most = min(counts.values()), max(counts.values())
+    if least < most or design.missing_count or len(counts) < len(design.by_cell):
+        yield "the design is not balanced: the effect of one factor holds some of the others'"
+    if most == 1:
+        yield "one run a cell: chance and what factors do together are not told apart"
+    if result.modelled:
+        yield f"energy is modelled: {MODELLED}"
+
+
+def _rows(count: int) -> str:
+    return f"{count:,} row{'s' * (count != 1)}"
+
+
+def _cell(result: Effects, levels: Levels) -> str:
+    return ", ".join(
+        f"{short(name)} {level_text(level)}"
+        for name, level in zip(result.design.factors, levels, strict=True)
+    )
+
+
+# --- the table ----------------------------------------------------------------------------
+
+
+def text(result: Effects) -> str:
+    """Sentences, a table, the front of energy and metric, and notes, as plain text."""
+    told = _limited(list(sentences(result)))
+    parts = [_headline(result), "\n".join(told), _table(result), _front(result)]
+    parts.append("\n".join(notes(result)))
+    return "\n\n".join(part for part in parts if part)
+
+
+def _headline(result: Effects) -> str:
+    design = result.design
+    by = " x ".join(
+        f"{short(name)} {{{', '.join(map(level_text, levels[:MOST_CELLS]))}}}"
+        for name, levels in zip(design.factors, design.levels, strict=True)
+    )
+    modelled = ", energy modelled" if result.modelled else ""
+    runs = f"{len(design.runs):,} run{'s' * (len(design.runs) != 1)}"
+    return f"main effects: {by}, {runs}{modelled}"
+
+
+def _table(result: Effects) -> str:
+    head = ["factor", "response", "from", "to", "change", "H", "p", "eta squared"]
+    lines = [head]
+    for effect in result.effects:
+        for change in effect.changes:
+            lines.append([_title(effect, change), *_figures(result, effect, change)])
+    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
+    return "\n".join(
+        _limited(
+            [
+                "  ".join(
+                    cell.ljust(width) if place < 2 else cell.rjust(width)
+                    for place, (cell, width) in enumerate(zip(line, widths, strict=True))
+                ).rstrip()
+                for line in lines
+            ]
+        )
+    )
+
+
+def _limited(lines: list[str]) -> list[str]:
+    more = len(lines) - MOST_LINES
+    return lines if more <= 0 else [*lines[:MOST_LINES], f"and {more:,} more: see .dataframe()"]
+
+
+def _figures(result: Effects, effect: Effect, change: Change) -> list[str]:
+    is_metric = effect.response == "metric"
+    name = short(str(result.columns.metric)) if is_metric else effect.response
+    means = [
+        _amount(effect, mean(values)) if values else UNKNOWN
+        for values in (change.first_values, change.values)
+    ]
+    if is_metric:
+        points = " points" if result.is_fraction else ""
+        difference = change.difference
+        told = UNKNOWN if difference is None else f"{_signed(difference / result.unit)}{points}"
+    else:
+        told = UNKNOWN if change.percent is None else f"{_signed(change.percent)} %"
+    ranks = effect.ranks
+    tested = [UNKNOWN] * 3
+    if ranks is not None:
+        tested = [f"{ranks.h:.1f}", _p(ranks.p), f"{ranks.eta_squared + 0.0:.3f}"]
+    return [name, *means, told, *tested]
+
+
+def _amount(effect: Effect, value: float) -> str:
+    match effect.response:
+        case "energy":
+            return format_energy(value * UJ_PER_J)
+        case "time":
+            return format_duration(value)
+    return format_number(value)
+
+
+def _p(p: float) -> str:
+    return "< 0.001" if p < 0.001 else f"{p:.3f}"
+
+
+def _front(result: Effects) -> str:
+    """The cells that nothing beats, and the joules of each point from one to the next."""
+    try:
+        front, steps = result.front(), result.returns()
+    except JupyterGreenError:
+        # No metric, or nobody knows which is better: there is no front to show.
+        return ""
+    each = {step.after: f", {_energy(step.j_per_point)} a point" for step in steps}
+    lines = [f"  {_cell_line(result, cell)}{each.get(cell, '')}" for cell in front[:MOST_CELLS]]
+    more = len(front) - MOST_CELLS
+    if more > 0:
+        lines.append(f"  and {more:,} more")
+    modelled = "modelled energy" if result.modelled else "energy"
+    title = f"{short(str(result.columns.metric))} over {modelled}, cells that no other one beats:"
+    return "\n".join([title, *lines]) if front else ""
+
+
+def _cell_line(result: Effects, cell: Cell) -> str:
+    figures = f"{_energy(cell.energy_j)}, {format_number(cell.metric)}"
+    return f"{_cell(result, cell.levels)}: {figures}"
+
+
+def _energy(joules: float) -> str:
+    return format_energy(joules * UJ_PER_J)
+
+
+# --- records ------------------------------------------------------------------------------
+
+
+def records(result: Effects) -> list[dict[str, Any]]:
+    """One for each factor, level after the first, and response; what is not known is None."""
+    return [
+        _record(result, effect, change) for effect in result.effects for change in effect.changes
+    ]
+
+
+def _record(result: Effects, effect: Effect, change: Change) -> dict[str, Any]:
+    columns = result.columns
+    column = {"energy": columns.energy, "time": columns.duration, "metric": columns.metric}
+    low, high = change.interval or (None, None)
+    percent_low, percent_high = change.percent_interval or (None, None)
+    tested, ranks = change.contrast, effect.ranks
+    return {
+        "factor": effect.factor,
+        "first": change.first,
+        "level": change.level,
+        "response": effect.response,
+        "column": column[effect.response],
+        "first_runs": len(change.first_values),
+        "runs": len(change.values),
+        "first_mean": mean(change.first_values) if change.first_values else None,
+        "mean": mean(change.values) if change.values else None,
+        "difference": change.difference,
+        "low": low,
+        "high": high,
+        "percent": change.percent,
+        "percent_low": percent_low,
+        "percent_high": percent_high,
+        "p_adjusted": None if tested is None else tested.p_adjusted,
+        "found": None if tested is None else tested.found,
+        "kruskal_h": None if ranks is None else ranks.h,
+        "kruskal_p": None if ranks is None else ranks.p,
+        "eta_squared": None if ranks is None else ranks.eta_squared,
+        "modelled": effect.response == "energy" and result.modelled,
+    }
