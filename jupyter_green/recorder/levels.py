@@ -85,6 +85,13 @@ class Levels:
         if message is not None:
             self._ask(message)
 
+    def refresh(self) -> None:
+        """Have a level told now, for what was asked of moments since the last one."""
+        with self._lock:
+            message = self._message()
+        if message.on:
+            self._ask(message)
+
     def add(self, limit: Limit) -> None:
         """From now on this limit is watched."""
         with self._lock:

@@ -519,6 +519,11 @@ class Tracker:
         if not self.disowned:
             self._client.levels.ask(on)
 
+    def refresh_level(self) -> None:
+        """Have a level told as soon as may be, while somebody asks for them."""
+        if not self.disowned:
+            self._client.levels.refresh()
+
     def level(self) -> Level | None:
         """How much the session has used, at most a second ago while somebody asks for it.
 

@@ -121,6 +121,11 @@ class Steps:
                 found.append(one.point)
         return found
 
+    @property
+    def values(self) -> list[float]:
+        """Those that were logged, in their order."""
+        return [one.value for one in self._values]
+
     def settle(self) -> None:
         """Take what has become known since: it is not remembered for ever."""
         for mark in (self._begin, *self._ends[-8:], *(one.at for one in self._values[-8:])):

@@ -14,7 +14,7 @@ from typing import Any, Generic, TypeVar
 
 from jupyter_green.errors import RecorderError
 from jupyter_green.events import Tags
-from jupyter_green.insight.frontier import Curve
+from jupyter_green.insight.frontier import Curve, Point
 from jupyter_green.insight.prediction import Prediction, predict
 from jupyter_green.insight.returns import diminishing, last_stretch
 from jupyter_green.recorder import here
@@ -256,6 +256,8 @@ class _Progress:
             self._bar.set_postfix_str(self.words(), refresh=False)
             self._bar.close()
         self._tracker.listen_no_more(self._heard)
+        # The last steps lie after the newest level.
+        self._tracker.refresh_level()
         self._tracker.gauge(False)
 
     # --- rules ---
@@ -300,7 +302,8 @@ class _Progress:
             return None
         # Looking at all values after each of very many would cost more than the steps.
         self._asked_next = values + 1 + values // MOST_LOOKS
-        points = self._steps.points
+        # The rule is about values: it holds where no energy is known, too.
+        points = [Point(0, value) for value in self._steps.values]
         if not diminishing(points, bool(self._of._lower), rules.patience, rules.least_gain):
             return None
         if not math.isfinite(points[-1].value):

@@ -188,10 +188,22 @@ def test_a_metric_that_nobody_logs_is_said(ready: Kernel) -> None:
 def test_a_training_that_diverges_is_told_as_that(ready: Kernel) -> None:
     ready.ok(
         "e = track(range(40), metric='loss', patience=3, show=False)\n"
-        "for step in e: log(loss=2 - step / 10 if step < 8 else math.nan)"
+        "for step in e:\n"
+        "    time.sleep(0.02)\n"
+        "    log(loss=2 - step / 10 if step < 8 else math.nan)"
     )
     assert ready.ask("e.stopped").endswith("steps: loss is nan")
+    # All of them have their energy, however short the loop was.
     assert ready.ask("len(e.curve.points)") == 8
+
+
+def test_returns_need_no_energy(ready: Kernel) -> None:
+    """A loop that is over before any energy is known keeps its patience all the same."""
+    ready.ok(
+        "e = track(range(30), metric='loss', patience=3, show=False)\n"
+        "for step in e: log(loss=1.0 if step > 2 else 3.0 - step)"
+    )
+    assert "returns diminish" in ready.ask("e.stopped")
 
 
 def test_a_generator_has_no_prediction_unless_its_length_is_given(ready: Kernel) -> None:
