@@ -193,7 +193,9 @@ class Ticks:
         if perhaps > passed:
             return None  # the look may have come before that tick or after it
         within_ns = max(STEP_NS / 2, 2 * rhythm.deviation_ns(passed))
-        return Tick(round(expected_ns), round(within_ns)) if within_ns < seen.within_ns else seen
+        # It was seen to move between the looks, however late the line would have it.
+        placed_ns = min(max(expected_ns, looked_ns), after_ns)
+        return Tick(round(placed_ns), round(within_ns)) if within_ns < seen.within_ns else seen
 
     def _forget(self) -> None:
         self._rhythm = None

@@ -268,6 +268,21 @@ def test_a_raw_value_that_falls_is_a_tick_as_well() -> None:
     assert rhythm.look(S + MS, S + MS + 1000, 0) is not None
 
 
+def test_a_tick_lies_between_the_looks_that_showed_it() -> None:
+    """Also where the line, drawn through scattered ticks, would have it earlier."""
+    looks_ms = ((400, 0.01), (400, 0.01), (200, 1), (400, 1), (102.7, 30), (98.7, 30))
+    rhythm, after_ns, looked_ns, placed = Ticks(), S, S, []
+    for raw, (gap_ms, call_ms) in enumerate(looks_ms, start=1):
+        before_ns = after_ns + round(gap_ms * MS)
+        after_ns = before_ns + round(call_ms * MS)
+        tick = rhythm.look(before_ns, after_ns, raw)
+        if tick is not None:
+            placed.append(raw)
+            assert looked_ns <= tick.t_ns <= after_ns
+        looked_ns = before_ns
+    assert placed == [2, 3, 4, 5, 6]
+
+
 @given(
     gaps_ms=st.lists(st.floats(0.05, 700), min_size=1, max_size=80),
     moves=st.lists(st.integers(0, 2), min_size=80, max_size=80),
