@@ -17,27 +17,13 @@ from typing import Any
 import pytest
 
 from jupyter_green.sessions import library
-from jupyter_green.sessions.model import Session
 from tests.simulators.machine import RaplMachine
 
-from .kernels import PATIENCE_S, TIMEOUT_S, Home, until
-from .truth import PACKAGE_AND_DRAM, true_uj
+from .at_once import IDLE_W, LEEWAY_J, drawn_j, finish, recorded, two_at_once, work
+from .kernels import TIMEOUT_S, Home, until
 
 GREEN = [sys.executable, "-m", "jupyter_green.cli.app"]
-WALL_CLOCK_S = 0.005
-IDLE_W = 38.0
 DAY_S = 86_400
-
-BUSY = """
-import os, sys, time
-from jupyter_green import log, measure
-with measure("work"):
-    log(accuracy=0.9)
-    time.sleep(float(sys.argv[1]))
-    while sys.argv[2:] and not os.path.exists(sys.argv[2]):
-        time.sleep(0.02)
-    log(accuracy=0.8)
-"""
 
 
 def green(home: Home, *arguments: str) -> Any:
@@ -58,38 +44,12 @@ def told(home: Home, *arguments: str) -> Any:
     return json.loads(done.stdout)
 
 
-def work(home: Home, seconds: float, *until_there: str) -> subprocess.Popen[str]:
-    """Sleeps that long, and on until a file is there."""
-    return home.script(BUSY, str(seconds), *until_there)
-
-
-def finish(*scripts: subprocess.Popen[str]) -> None:
-    for script in scripts:
-        assert script.communicate(timeout=TIMEOUT_S) == ("", "")
-        assert script.returncode == 0
-
-
-def recorded(home: Home) -> list[Session]:
-    until(lambda: not home.recorders(), PATIENCE_S, "the recorders' end")
-    return home.sessions()
-
-
 def test_two_sessions_at_once_count_once(home: Home, machine: RaplMachine) -> None:
-    # The second may take long to start: the first goes on until it has ended.
-    over = home.work / "over"
-    first = work(home, 0.0, str(over))
-    until(home.journals, what="the first journal")
-    finish(work(home, 0.5))
-    over.touch()
-    finish(first)
-    sessions = recorded(home)
-    offset_ns = time.perf_counter_ns() - time.time_ns()
-    begin_ns = min(round(one.wall_at(0.0) * 1e9) for one in sessions) + offset_ns
-    end_ns = max(round(one.wall_at(one.trace.t[-1]) * 1e9) for one in sessions) + offset_ns
-    truth_j = true_uj(machine, PACKAGE_AND_DRAM, begin_ns, end_ns) / 1e6
+    sessions = two_at_once(home)
+    truth_j = drawn_j(machine, sessions)
     for _ in ("without an index", "with it"):
         total = told(home)["total"]
-        assert total["union_j"] == pytest.approx(truth_j, abs=2 * WALL_CLOCK_S * IDLE_W + 0.1)
+        assert total["union_j"] == pytest.approx(truth_j, abs=LEEWAY_J)
         assert total["sum_j"] > total["union_j"] + 0.4 * IDLE_W
         assert total["sum_j"] == pytest.approx(sum(one.total.energy_j or 0 for one in sessions))
         assert total["provenance"] == "measured"

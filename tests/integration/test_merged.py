@@ -9,33 +9,19 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from jupyter_green.report import forms
-from jupyter_green.sessions.model import Session
 from tests.simulators.machine import RaplMachine
 from tests.unit.test_html_report import Page
 
-from .kernels import PATIENCE_S, TIMEOUT_S, Home, until
-from .truth import PACKAGE_AND_DRAM, true_uj
+from .at_once import IDLE_W, LEEWAY_J, drawn_j, finish, recorded, two_at_once, work
+from .kernels import TIMEOUT_S, Home
 
 GREEN = [sys.executable, "-m", "jupyter_green.cli.app"]
-WALL_CLOCK_S = 0.005
-IDLE_W = 38.0
-
-BUSY = """
-import os, sys, time
-from jupyter_green import log, measure
-with measure("work", stage="train"):
-    log(accuracy=0.9)
-    time.sleep(float(sys.argv[1]))
-    while sys.argv[2:] and not os.path.exists(sys.argv[2]):
-        time.sleep(0.02)
-"""
 
 
 def green(home: Home, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -67,22 +53,6 @@ def complaint(home: Home, *arguments: str | Path) -> str:
     return done.stderr
 
 
-def work(home: Home, seconds: float, *until_there: str) -> subprocess.Popen[str]:
-    """Sleeps that long, and on until a file is there."""
-    return home.script(BUSY, str(seconds), *until_there)
-
-
-def finish(*scripts: subprocess.Popen[str]) -> None:
-    for script in scripts:
-        assert script.communicate(timeout=TIMEOUT_S) == ("", "")
-        assert script.returncode == 0
-
-
-def recorded(home: Home) -> list[Session]:
-    until(lambda: not home.recorders(), PATIENCE_S, "the recorders' end")
-    return home.sessions()
-
-
 def from_elsewhere(home: Home, name: str) -> Path:
     """All journals as another machine would have written them, in a directory of their own."""
     directory = home.work / name
@@ -96,23 +66,13 @@ def from_elsewhere(home: Home, name: str) -> Path:
 
 
 def test_two_at_once_and_another_machine(home: Home, machine: RaplMachine) -> None:
-    over = home.work / "over"
-    first = work(home, 0.0, str(over))
-    until(home.journals, what="the first journal")
-    finish(work(home, 0.5))
-    over.touch()
-    finish(first)
-    sessions = recorded(home)
-    offset_ns = time.perf_counter_ns() - time.time_ns()
-    begin_ns = min(round(one.wall_at(0.0) * 1e9) for one in sessions) + offset_ns
-    end_ns = max(round(one.wall_at(one.trace.t[-1]) * 1e9) for one in sessions) + offset_ns
-    truth_j = true_uj(machine, PACKAGE_AND_DRAM, begin_ns, end_ns) / 1e6
-    leeway_j = 2 * WALL_CLOCK_S * IDLE_W + 0.1
+    sessions = two_at_once(home)
+    truth_j = drawn_j(machine, sessions)
 
     here = told(home, *(one.id for one in sessions), sessions[0].id, "--place", "DE")
     total = here["total"]
     assert (total["sessions"], here["repeated"]) == (2, 0)
-    assert total["union_j"] == pytest.approx(truth_j, abs=leeway_j)
+    assert total["union_j"] == pytest.approx(truth_j, abs=LEEWAY_J)
     assert total["sum_j"] > total["union_j"] + 0.4 * IDLE_W
     (co2,) = here["co2"]
     assert co2["union"] / co2["summed"] == pytest.approx(total["union_j"] / total["sum_j"])
