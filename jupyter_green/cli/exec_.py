@@ -23,7 +23,7 @@ from jupyter_green.recorder.names import first_line
 from jupyter_green.recorder.tracker import CellRun, Tracker
 from jupyter_green.report import text
 from jupyter_green.report.summary import describe
-from jupyter_green.report.table import clean, share_words
+from jupyter_green.report.words import clean, share_words
 from jupyter_green.sessions import library
 from jupyter_green.sessions.model import Session
 from jupyter_green.settings import Settings

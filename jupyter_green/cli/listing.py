@@ -7,7 +7,7 @@ import time
 from traitlets import Bool
 
 from jupyter_green.cli.base import Command, switches
-from jupyter_green.report.table import clean
+from jupyter_green.report.words import clean
 from jupyter_green.sessions import library
 from jupyter_green.sessions.library import Listed
 

@@ -11,7 +11,7 @@ from tqdm import tqdm
 
 from jupyter_green.recorder.names import first_line
 from jupyter_green.report.lines import cut
-from jupyter_green.report.table import clean
+from jupyter_green.report.words import clean
 
 LABEL_WIDTH = 40
 

@@ -9,25 +9,20 @@ machine was read with the same counters.
 from __future__ import annotations
 
 import math
-from bisect import bisect_left, bisect_right
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
 
 from jupyter_green.errors import SettingError
-from jupyter_green.events import ModelDescribed
 from jupyter_green.insight import verdict
+from jupyter_green.insight import windows as windows_of
 from jupyter_green.insight.contest import Contest, Pair, Repeat, Side
 from jupyter_green.insight.findings import short
 from jupyter_green.insight.statistics import Contrast, contrast, together
+from jupyter_green.insight.windows import Key, Window, cell_of
 from jupyter_green.sessions.model import STUDY, Cell, Metric, Session, Span
 
 LOOPS = "loops"
 """Name of the metric by which a study says how often a trial did its work."""
-
-PREPARATION = frozenset({"warm-up", "baseline"})
-"""Types of spans that are no repeats."""
-TRIAL = "trial"
 
 AT_ONCE = "another run of this comparison was going on at the same time"
 SHARED = "another session used the machine"
@@ -81,10 +76,10 @@ def contest(
     known = [sessions] if isinstance(sessions, Session) else list(sessions)
     known = list({session.id: session for session in known}.values())
     how = how or How()
-    labelled = _labelled(known, how, of_any=not names)
+    labelled = windows_of.by_label(known, how.spans, of_any=not names)
     wanted = list(names) or list(labelled)[:MOST_SIDES]
     _check_names(wanted, labelled, known)
-    windows = {name: labelled.get(name) or _windows_of_run(known, name) for name in wanted}
+    windows = {name: labelled.get(name) or windows_of.of_run(known, name) for name in wanted}
     metric, lower = _metric(windows, how)
     is_logged = any(one.name == metric for one in _logged_in(windows))
     if how.value == "best" and metric is not None and is_logged and lower is None:
@@ -121,265 +116,13 @@ def labels(sessions: Session | Sequence[Session]) -> tuple[str, ...]:
 def attempts(sessions: Session | Sequence[Session]) -> dict[str, int]:
     """The same with the number of their windows."""
     known = [sessions] if isinstance(sessions, Session) else list(sessions)
-    found = _labelled(known, How(), of_any=True)
+    found = windows_of.by_label(known, None, of_any=True)
     return {label: len(windows) for label, windows in found.items()}
 
 
 def of_labels(session: Session) -> Contest | None:
     """The labels of a session's outermost windows, compared; None: there are fewer than two."""
     return contest(session) if len(labels(session)) > 1 else None
-
-
-# --- windows ------------------------------------------------------------------------------
-
-
-_Place = tuple[str, int]
-"""``cell`` or ``span``, and its number."""
-_Key = tuple[str, str, int]
-"""Id of the session, and the place in it."""
-
-
-def _place(window: Cell | Span) -> _Place:
-    return ("span", window.span) if isinstance(window, Span) else ("cell", window.number)
-
-
-def _cell_of(window: Cell | Span) -> int | None:
-    """Number of the cell that it is, or lies in."""
-    return window.cell if isinstance(window, Span) else window.number
-
-
-class _Logged:
-    """What was logged in a session, to be found by cell and time."""
-
-    def __init__(self, session: Session) -> None:
-        self.session = session
-        self._metrics: dict[int | None, list[Metric]] = {}
-        for metric in sorted(session.metrics, key=_logged_s):
-            self._metrics.setdefault(metric.cell, []).append(metric)
-        self._nested: dict[int, list[int]] = {}
-        for cell in session.cells:
-            if cell.parent is not None:
-                self._nested.setdefault(cell.parent, []).append(cell.number)
-
-    def cells_in(self, number: int | None) -> set[int | None]:
-        """The cell and those that ran within it."""
-        found, rest = {number}, [number]
-        while rest:
-            at = rest.pop()
-            inner = () if at is None else self._nested.get(at, ())
-            rest += [one for one in inner if one not in found]
-            found.update(inner)
-        return found
-
-    def metrics(self, window: Cell | Span) -> list[Metric]:
-        """Logged during a window, in its cell or one within that, in order.
-
-        What was logged at the very boundary of two spans was the end of the first.
-        """
-        found: list[Metric] = []
-        since_s, until_s = window.started_s, window.finished_s
-        bisect = bisect_right if isinstance(window, Span) else bisect_left
-        for cell in self.cells_in(_cell_of(window)):
-            own = self._metrics.get(cell, [])
-            start = bisect(own, since_s, key=_logged_s)
-            found += own[start : bisect_right(own, until_s, key=_logged_s)]
-        return sorted(found, key=_logged_s)
-
-
-def _logged_s(metric: Metric) -> float:
-    return metric.logged_s
-
-
-@dataclass(frozen=True)
-class _Window:
-    """A cell or a span of a session."""
-
-    logged: _Logged
-    window: Cell | Span
-
-    @property
-    def session(self) -> Session:
-        return self.logged.session
-
-    @property
-    def key(self) -> _Key:
-        return self.session.id, *_place(self.window)
-
-    @cached_property
-    def metrics(self) -> list[Metric]:
-        """Logged during it, in it or in a cell within its cell; in the order of time."""
-        return self.logged.metrics(self.window)
-
-    @cached_property
-    def models(self) -> list[ModelDescribed]:
-        """Described during it, or for a run that logged in it."""
-        if not self.session.models:
-            return []
-        cells = self.logged.cells_in(_cell_of(self.window))
-        runs = {metric.run for metric in self.metrics if metric.run is not None}
-        since, until = self.window.started_s, self.window.finished_s
-        return [
-            model
-            for model in self.session.models
-            if model.run in runs or (model.cell in cells and since <= model.t <= until)
-        ]
-
-
-def _labelled(sessions: Iterable[Session], how: How, *, of_any: bool) -> dict[str, list[_Window]]:
-    """By label its windows in the order of time, each of which counts once.
-
-    Args:
-        of_any: of nested windows only the outermost counts, whatever their labels; else the
-            outermost of each label.
-    """
-    found: dict[str, list[_Window]] = {}
-    for session in sessions:
-        logged = _Logged(session)
-        for window in _outermost(session, how, of_any):
-            found.setdefault(window.tags.label or "", []).append(_Window(logged, window))
-    return found
-
-
-def _outermost(session: Session, how: How, of_any: bool) -> list[Cell | Span]:
-    """Windows with a label. What holds trials is left to these: they are its repeats."""
-    windows: list[Cell | Span] = [] if how.spans is not None else [*session.cells]
-    windows += [one for one in session.spans if how.spans is None or one.span in how.spans]
-    labelled = {_place(one): one for one in windows if one.tags.label}
-    around = _Around(session)
-    of_studies = {
-        above
-        for place, one in labelled.items()
-        if isinstance(one, Span) and one.type == TRIAL
-        for above in around.of(place)
-    }
-    kept = {
-        place: one
-        for place, one in labelled.items()
-        if place not in of_studies and not (isinstance(one, Span) and one.type in PREPARATION)
-    }
-
-    def is_nested(place: _Place, label: str | None) -> bool:
-        outer = (kept[above] for above in around.of(place) if above in kept)
-        return any(of_any or one.tags.label == label for one in outer)
-
-    outermost = [one for place, one in kept.items() if not is_nested(place, one.tags.label)]
-    return sorted(outermost, key=lambda one: one.started_s)
-
-
-class _Around:
-    """What lies around a cell or a span, from the nearest on."""
-
-    def __init__(self, session: Session) -> None:
-        self._spans = {span.span: span for span in session.spans}
-        self._parents = {cell.number: cell.parent for cell in session.cells}
-        self._parents |= {cell.number: cell.parent for cell in session.open_cells}
-
-    def of(self, place: _Place) -> list[_Place]:
-        found: list[_Place] = []
-        kind, number = place
-        cell: int | None = number
-        if kind == "span":
-            parent, cell = self._spans[number].parent, self._spans[number].cell
-            while parent in self._spans and ("span", parent) not in found:
-                found.append(("span", parent))
-                parent = self._spans[parent].parent
-            if cell is not None:
-                found.append(("cell", cell))
-        while cell is not None and (cell := self._parents.get(cell)) is not None:
-            if ("cell", cell) in found:
-                break
-            found.append(("cell", cell))
-        return found
-
-
-def _windows_of_run(sessions: Iterable[Session], run: str) -> list[_Window]:
-    """The largest windows that hold all values of the run in their cell and none of another run.
-
-    Raises:
-        SettingError: there is no such window, or the run went on in different cells.
-    """
-    found, cells = [], set()
-    for session in sessions:
-        logged = _Logged(session)
-        groups: dict[int | None, list[Metric]] = {}
-        for metric in session.metrics:
-            if metric.run == run:
-                groups.setdefault(metric.cell, []).append(metric)
-        cells |= {cell.cell for cell in session.cells if cell.number in groups}
-        windows = (_window_of(logged, cell, own, run) for cell, own in groups.items())
-        found += [window for window in windows if window is not None]
-    if len(cells) > 1:
-        raise SettingError(
-            f"run {short(run)!r} was logged in {len(cells)} different cells, so that what it took "
-            "is no single window: give what is to be compared a label, as %%energy --label NAME"
-        )
-    if not found:
-        raise SettingError(
-            f"run {short(run)!r} has no window of its own: measure() it, or give it a cell and a "
-            "label of its own"
-        )
-    return found
-
-
-@dataclass(frozen=True)
-class Taken:
-    """What a run took: windows that do not overlap."""
-
-    windows: tuple[Cell | Span, ...]
-    shared: bool
-    """Some are cells in which other runs went on as well: the run took that much at most."""
-
-
-def taken_by(session: Session, runs: Iterable[str]) -> dict[str, Taken]:
-    """Where runs went on in a session: by run its spans, else the windows of its metrics.
-
-    Spans with the name of the run are its own (those of callbacks, trackers and measure()). In a
-    cell where it logged outside them it is the largest window with all of its values and none of
-    another run, and where there is no such window the cell.
-    """
-    logged, around = _Logged(session), _Around(session)
-    return {run: _taken_by(logged, around, run) for run in runs}
-
-
-def _taken_by(logged: _Logged, around: _Around, run: str) -> Taken:
-    session = logged.session
-    found: list[Cell | Span] = [
-        span for span in session.spans if span.name == run and span.type not in PREPARATION
-    ]
-    cells = {cell.number: cell for cell in session.cells}
-    ends = [(span.started_s, span.finished_s) for span in found]
-    groups: dict[int | None, list[Metric]] = {}
-    for metric in session.metrics:
-        if metric.run == run:
-            groups.setdefault(metric.cell, []).append(metric)
-    shared = set()
-    for number, own in groups.items():
-        if all(any(since < one.logged_s <= until for since, until in ends) for one in own):
-            continue
-        window = _window_of(logged, number, own, run)
-        if window is not None:
-            found.append(window.window)
-        elif number in cells:
-            found.append(cells[number])
-            shared.add(_place(cells[number]))
-    places = {_place(window) for window in found}
-    outermost = [one for one in found if not places.intersection(around.of(_place(one)))]
-    return Taken(tuple(outermost), any(_place(one) in shared for one in outermost))
-
-
-def _window_of(
-    logged: _Logged, cell: int | None, own: Sequence[Metric], run: str
-) -> _Window | None:
-    session = logged.session
-    candidates: list[Cell | Span] = [one for one in session.cells if one.number == cell]
-    candidates += [one for one in session.spans if one.cell == cell and one.type not in PREPARATION]
-    since, until = own[0].logged_s, own[-1].logged_s
-    for candidate in sorted(candidates, key=lambda one: one.duration_s, reverse=True):
-        if candidate.started_s <= since and until <= candidate.finished_s:
-            window = _Window(logged, candidate)
-            if {metric.run for metric in window.metrics if metric.run is not None} <= {run}:
-                return window
-    return None
 
 
 def _check_names(
@@ -405,20 +148,20 @@ def _check_names(
 # --- repeats ------------------------------------------------------------------------------
 
 
-def _metric(windows: Mapping[str, Sequence[_Window]], how: How) -> tuple[str | None, bool | None]:
+def _metric(windows: Mapping[str, Sequence[Window]], how: How) -> tuple[str | None, bool | None]:
     """The metric that is compared, and whether lower is better."""
     logged = _logged_in(windows)
     name = how.metric
     if name is None:
         higher = [metric for metric in logged if metric.direction == "higher"]
-        in_order = sorted(higher or logged, key=_logged_s)
+        in_order = sorted(higher or logged, key=lambda metric: metric.logged_s)
         name = in_order[-1].name if in_order else None
     told = (metric.direction for metric in logged if metric.name == name and metric.direction)
     direction = how.direction or next(told, None)
     return name, None if direction is None else direction == "lower"
 
 
-def _logged_in(windows: Mapping[str, Sequence[_Window]]) -> list[Metric]:
+def _logged_in(windows: Mapping[str, Sequence[Window]]) -> list[Metric]:
     """What the user logged in any of them."""
     return [
         metric
@@ -430,7 +173,7 @@ def _logged_in(windows: Mapping[str, Sequence[_Window]]) -> list[Metric]:
 
 
 def _not_logged(
-    windows: Mapping[str, Sequence[_Window]], sides: Iterable[Side], metric: str | None
+    windows: Mapping[str, Sequence[Window]], sides: Iterable[Side], metric: str | None
 ) -> Iterable[str]:
     """A metric that nobody logged is most often misspelt: it is said what there is."""
     if metric is None or any(side.logged for side in sides):
@@ -442,7 +185,7 @@ def _not_logged(
 
 
 def _side(
-    name: str, windows: Sequence[_Window], metric: str | None, lower: bool | None, value: str
+    name: str, windows: Sequence[Window], metric: str | None, lower: bool | None, value: str
 ) -> Side:
     repeats = [_repeat(window, metric, lower) for window in windows]
     complete = [one for one in repeats if _is_complete(one)]
@@ -468,7 +211,7 @@ def _is_complete(repeat: Repeat) -> bool:
     return not (repeat.left_out or repeat.energy_left_out or repeat.missing)
 
 
-def _repeat(found: _Window, metric: str | None, lower: bool | None) -> Repeat:
+def _repeat(found: Window, metric: str | None, lower: bool | None) -> Repeat:
     session, window = found.session, found.window
     logged = found.metrics
     values = [one.value for one in logged if one.name == metric and one.source != STUDY]
@@ -477,7 +220,7 @@ def _repeat(found: _Window, metric: str | None, lower: bool | None) -> Repeat:
     energy, grams = window.energy, session.co2_g(window.energy)
     return Repeat(
         session=session.id,
-        cell=_cell_of(window),
+        cell=cell_of(window),
         span=window.span if isinstance(window, Span) else None,
         started_s=window.started_s,
         status=window.status,
@@ -528,10 +271,10 @@ def _measured_by(session: Session) -> tuple[str, ...]:
 # --- what disturbed them ------------------------------------------------------------------
 
 
-def _overlapping(windows: Iterable[_Window]) -> set[_Key]:
+def _overlapping(windows: Iterable[Window]) -> set[Key]:
     """Windows of one machine during which another one of the comparison ran."""
-    found: set[_Key] = set()
-    machines: dict[tuple[str, str], list[tuple[float, float, _Key]]] = {}
+    found: set[Key] = set()
+    machines: dict[tuple[str, str], list[tuple[float, float, Key]]] = {}
     for one in windows:
         session, window = one.session, one.window
         times = session.wall_at(window.started_s), session.wall_at(window.finished_s)
@@ -556,7 +299,7 @@ def _shared(sessions: Iterable[Session]) -> dict[str, float]:
 
 
 def _disturbed(
-    sides: Sequence[Side], at_once: Collection[_Key], shared: Mapping[str, float]
+    sides: Sequence[Side], at_once: Collection[Key], shared: Mapping[str, float]
 ) -> list[Side]:
     """The sides without the runs that others disturbed.
 
@@ -580,7 +323,7 @@ def _beside(repeat: Repeat, shared: Mapping[str, float]) -> bool:
     return since_s is not None and since_s < repeat.ended_s
 
 
-def _key(repeat: Repeat) -> _Key:
+def _key(repeat: Repeat) -> Key:
     if repeat.span is not None:
         return repeat.session, "span", repeat.span
     return repeat.session, "cell", repeat.cell or 0

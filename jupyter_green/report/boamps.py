@@ -164,7 +164,7 @@ def _components(session: Session) -> Iterable[Object]:
 
 
 def _environment(session: Session) -> Object:
-    known = intensities(session)
+    known = intensities(session.periods)
     if not known:
         return {}
     intensity = known[0].g_per_kwh if len(known) == 1 else None

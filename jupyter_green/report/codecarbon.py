@@ -143,7 +143,7 @@ def _power_w(session: Session, energy_uj: int | None) -> float | None:
 
 def _place(session: Session) -> dict[str, object]:
     """CodeCarbon knows countries, with a code, and regions of clouds; other places are regions."""
-    known = {one.place for one in intensities(session)}
+    known = {one.place for one in intensities(session.periods)}
     if len(known) != 1:
         return {}
     name = known.pop()

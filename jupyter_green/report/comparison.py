@@ -16,7 +16,8 @@ from jupyter_green.events import Intensity
 from jupyter_green.report.inert import markdown, short
 from jupyter_green.report.lines import cut, display_width, grid
 from jupyter_green.report.statement import counted
-from jupyter_green.report.table import MOST_CELLS, metric_words
+from jupyter_green.report.table import MOST_CELLS
+from jupyter_green.report.words import metric_words
 from jupyter_green.sessions.frames import in_order, last_metrics
 from jupyter_green.sessions.model import Cell, Energy, Metric, Session
 from jupyter_green.units import (

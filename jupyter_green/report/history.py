@@ -30,8 +30,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from jupyter_green.report.lines import cut, display_width
-from jupyter_green.report.table import clean, energy_words, provenance_words
 from jupyter_green.report.tabular import cell_text
+from jupyter_green.report.words import clean, energy_words, provenance_words
 from jupyter_green.sessions.history import History, Totals, totals
 from jupyter_green.sessions.model import Energy
 from jupyter_green.sessions.summary import Summary

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 
 from jupyter_green import __version__
 from jupyter_green.events import ModelDescribed
-from jupyter_green.insight import compare
+from jupyter_green.insight import windows
 from jupyter_green.insight.frontier import Curve
 from jupyter_green.insight.stages import by_stage
 from jupyter_green.report import compared, series, statement, vega, vega_parts
@@ -41,11 +41,8 @@ from jupyter_green.report.table import (
     Row,
     Saving,
     Table,
-    energy_words,
-    missing_words,
-    provenance_words,
-    share_words,
 )
+from jupyter_green.report.words import energy_words, missing_words, provenance_words, share_words
 from jupyter_green.sessions.model import Energy, Entry, Session
 from jupyter_green.units import (
     format_co2,
@@ -136,7 +133,7 @@ def _carbon_tile(session: Session) -> tuple[str, str]:
     if grams is None:
         return DASH, "not known: energy, or the place of a part of the session, is missing"
     least = "≥ " if session.total.at_least else ""
-    return f"{least}{format_co2(grams)} CO₂e", text(statement.conditions(session))
+    return f"{least}{format_co2(grams)} CO₂e", text(statement.conditions(session.periods))
 
 
 def _time_words(session: Session) -> str:
@@ -403,7 +400,7 @@ def _measures(session: Session) -> str:
         *(number("Parameters"), number("Size"), number("FLOPs"), Column("Precision")),
     )
     described = session.models[:MOST_RUNS]
-    by_run = compare.taken_by(session, {model.run for model in described if model.run is not None})
+    by_run = windows.taken_by(session, {model.run for model in described if model.run is not None})
     rows = (_measure_row(session, model, _taken_by(session, model, by_run)) for model in described)
     caption = "Running time, carbon footprint, model size and FLOPs of each described model"
     of_what = (
@@ -419,7 +416,7 @@ def _measures(session: Session) -> str:
     )
 
 
-def _measure_row(session: Session, model: ModelDescribed, taken: compare.Taken) -> Sequence[str]:
+def _measure_row(session: Session, model: ModelDescribed, taken: windows.Taken) -> Sequence[str]:
     seconds = sum(window.duration_s for window in taken.windows)
     return (
         text(model.name or "", 80),
@@ -434,18 +431,18 @@ def _measure_row(session: Session, model: ModelDescribed, taken: compare.Taken) 
 
 
 def _taken_by(
-    session: Session, model: ModelDescribed, by_run: Mapping[str, compare.Taken]
-) -> compare.Taken:
+    session: Session, model: ModelDescribed, by_run: Mapping[str, windows.Taken]
+) -> windows.Taken:
     """The windows of the model's run; without a run the cell that described it, if that was more
     than the description."""
     if model.run is not None:
         return by_run[model.run]
     worked = {metric.cell for metric in session.results} | {span.cell for span in session.spans}
     cells = (c for c in session.cells if c.number == model.cell and c.number in worked)
-    return compare.Taken(tuple(cells), shared=False)
+    return windows.Taken(tuple(cells), shared=False)
 
 
-def _cost_words(session: Session, taken: compare.Taken) -> tuple[str, str]:
+def _cost_words(session: Session, taken: windows.Taken) -> tuple[str, str]:
     """Energy and CO2e; empty where they are not known."""
     energies = [window.energy for window in taken.windows]
     known_uj = [energy.total_uj for energy in energies if energy.total_uj is not None]
@@ -493,7 +490,7 @@ def _setting(session: Session) -> Iterable[tuple[str, str]]:
     yield "Session", text(f"{session.id}, {session.state}, {session.front_end}".rstrip(", "))
     yield "Recorded with", text(f"jupyter_green {session.version}, format {session.format}")
     reasons = {p.intensity: f" ({p.reason})" for p in session.periods if p.reason}
-    for one in statement.intensities(session):
+    for one in statement.intensities(session.periods):
         since = min(period.since_s for period in session.periods if period.intensity == one)
         yield (
             f"Carbon intensity{f' from {format_duration(since)} on' if since else ''}",

@@ -11,7 +11,7 @@ import json
 import re
 import unicodedata
 
-from jupyter_green.report.table import LONGEST_NAME, clean
+from jupyter_green.report.words import LONGEST_NAME, clean
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 

@@ -17,7 +17,8 @@ from jupyter_green.report.inert import markdown, short
 from jupyter_green.report.lines import fact, grid
 from jupyter_green.report.statement import generator, hardware
 from jupyter_green.report.statement import render as statement
-from jupyter_green.report.table import NO_STAGE, Row, Saving, Table, share_words
+from jupyter_green.report.table import NO_STAGE, Row, Saving, Table
+from jupyter_green.report.words import share_words
 from jupyter_green.sessions.model import Energy, Entry, Session
 from jupyter_green.units import UJ_PER_J, format_duration, format_number, format_share, uj_to_kwh
 

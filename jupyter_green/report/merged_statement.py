@@ -12,15 +12,14 @@ from collections.abc import Iterable
 from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import CounterInfo, Intensity
 from jupyter_green.report import statement
-from jupyter_green.report.inert import TIMES, latex, markdown, short
+from jupyter_green.report.inert import latex, markdown, short
 from jupyter_green.report.merged import Member, Merged, Worth
 from jupyter_green.report.statement import MOST, SENTENCE, listed
-from jupyter_green.report.table import energy_words, intensity_words, share_words
+from jupyter_green.report.words import energy_words, share_words
 from jupyter_green.units import (
     format_co2,
     format_duration,
     format_kwh,
-    format_number,
     format_share,
 )
 
@@ -181,7 +180,7 @@ def _uncertainty(merged: Merged) -> Iterable[str]:
 
 def intensities(merged: Merged) -> list[Intensity]:
     """The intensities that were in force in any session, each once."""
-    found = (each for one in merged.members for each in statement.intensities(one.session))
+    found = (each for one in merged.members for each in statement.intensities(one.session.periods))
     return list(dict.fromkeys(found))
 
 
@@ -213,24 +212,8 @@ def _grams(merged: Merged, worth: Worth) -> str:
     basis = f" on the {short(worth.unit)} basis" if len(merged.carbon) > 1 else ""
     counted = " in the sum of the sessions" if worth.union is None else ""
     grams = f"{least}{format_co2(worth.value)} CO₂e{basis}{counted}"
-    return f"{what} is {grams}: {_conditions(members)}."
-
-
-def _conditions(members: Iterable[Member]) -> str:
-    """Everything that the grams depend on, in words."""
-    periods = [period for one in members for period in one.session.periods]
-    pues = sorted({period.pricing.pue for period in periods})
-    pue = " to ".join(format_number(one) for one in dict.fromkeys((pues[0], pues[-1])))
-    known = list(dict.fromkeys(p.intensity for p in periods if p.intensity is not None))
-    told = [_intensity(one) for one in known[:MOST]]
-    rest = f" and {len(known) - MOST} more" if len(known) > MOST else ""
-    return f"energy {TIMES} PUE {pue} {TIMES} carbon intensity ({'; '.join(told)}{rest})"
-
-
-def _intensity(one: Intensity) -> str:
-    source = f", {short(one.source)}" if one.source else ""
-    place = short(intensity_words(one))
-    return f"{place}, {format_number(one.g_per_kwh)} g/kWh, {short(one.basis)}{source}"
+    periods = (period for one in members for period in one.session.periods)
+    return f"{what} is {grams}: {statement.conditions(periods)}."
 
 
 # --- doubts and hardware ------------------------------------------------------------------

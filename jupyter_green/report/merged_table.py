@@ -18,9 +18,9 @@ from jupyter_green.insight.stages import Stage
 from jupyter_green.report import merged_statement, statement
 from jupyter_green.report.inert import short
 from jupyter_green.report.merged import Group, Kind, Member, Merged, Share, Worth
-from jupyter_green.report.table import (
+from jupyter_green.report.table import RECORDED_WITHOUT_PLACE
+from jupyter_green.report.words import (
     NO_COUNTER,
-    RECORDED_WITHOUT_PLACE,
     clean,
     energy_words,
     missing_words,

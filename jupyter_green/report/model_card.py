@@ -21,7 +21,7 @@ from jupyter_green.report.statement import (
 from jupyter_green.report.statement import (
     render as statement,
 )
-from jupyter_green.report.table import provenance_words
+from jupyter_green.report.words import provenance_words
 from jupyter_green.sessions.model import Session
 
 TRAINING_TYPES = ("pre-training", "fine-tuning")
@@ -49,7 +49,7 @@ def _words(session: Session) -> dict[str, str]:
     fields = {
         "source": _source(session),
         "training_type": ", ".join(_training_types(session)),
-        "geographical_location": listed(one.place for one in intensities(session)),
+        "geographical_location": listed(one.place for one in intensities(session.periods)),
         "hardware_used": hardware(session),
     }
     return {key: yaml(text) for key, text in fields.items() if text}
@@ -60,7 +60,7 @@ def _source(session: Session) -> str:
     least = f"lower bound: {listed(total.missing)} missing; " if total.at_least else ""
     return (
         f"{generator()} ({provenance_words(total)}; {least}whole session, failed and superseded "
-        f"runs included; {conditions(session)})"
+        f"runs included; {conditions(session.periods)})"
     )
 
 

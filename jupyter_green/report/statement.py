@@ -15,8 +15,8 @@ from jupyter_green import __version__
 from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import CounterInfo, Intensity
 from jupyter_green.report.inert import TIMES, latex, markdown, short
-from jupyter_green.report.table import energy_words, intensity_words, share_words
-from jupyter_green.sessions.model import Session
+from jupyter_green.report.words import energy_words, intensity_words, share_words
+from jupyter_green.sessions.model import Period, Session
 from jupyter_green.units import (
     format_co2,
     format_duration,
@@ -174,16 +174,17 @@ def _carbon(session: Session) -> Iterable[str]:
         yield "No carbon figure is given, because no place was set for all of it on one basis."
         return
     least = "at least " if session.total.at_least else ""
-    yield f"This is {least}{format_co2(grams)} CO₂e: {conditions(session)}."
-    if any("Our World in Data" in one.source for one in intensities(session)):
+    yield f"This is {least}{format_co2(grams)} CO₂e: {conditions(session.periods)}."
+    if any("Our World in Data" in one.source for one in intensities(session.periods)):
         yield ATTRIBUTION
 
 
-def conditions(session: Session) -> str:
+def conditions(periods: Iterable[Period]) -> str:
     """Everything that the grams depend on, in words."""
-    pues = sorted({period.pricing.pue for period in session.periods})
+    periods = list(periods)
+    pues = sorted({period.pricing.pue for period in periods})
     pue = " to ".join(format_number(one) for one in dict.fromkeys((pues[0], pues[-1])))
-    known = intensities(session)
+    known = intensities(periods)
     told = [_intensity(one) for one in known[:MOST]]
     rest = f" and {len(known) - MOST} more" if len(known) > MOST else ""
     return f"energy {TIMES} PUE {pue} {TIMES} carbon intensity ({'; '.join(told)}{rest})"
@@ -195,9 +196,9 @@ def _intensity(one: Intensity) -> str:
     return f"{place}, {format_number(one.g_per_kwh)} g/kWh, {short(one.basis)}{source}"
 
 
-def intensities(session: Session) -> list[Intensity]:
+def intensities(periods: Iterable[Period]) -> list[Intensity]:
     """The intensities that were in force, each once."""
-    return list(dict.fromkeys(p.intensity for p in session.periods if p.intensity is not None))
+    return list(dict.fromkeys(p.intensity for p in periods if p.intensity is not None))
 
 
 # --- doubts -------------------------------------------------------------------------------

@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from html import escape
 
-from jupyter_green.report.table import (
+from jupyter_green.report.words import (
     clean,
     energy_words,
     intensity_words,

@@ -1,29 +1,42 @@
 """What a report says, as strings that are ready to show; shared by plain text and HTML.
 
-All text that comes from users, notebooks or other programs goes through :func:`clean` here, so
-that no view has to think of it again.
+All text that comes from users, notebooks or other programs is clean here (see
+:mod:`jupyter_green.report.words`), so that no view has to think of it again.
 """
 
 from __future__ import annotations
 
 import re
 import time
-import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 
-from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import DeviceState, Intensity, Refusal
 from jupyter_green.insight.findings import Fact, Finding, energy_text
 from jupyter_green.insight.stages import by_stage
+from jupyter_green.report.notes import notes
+from jupyter_green.report.words import (
+    LONGEST_NAME,
+    NO_COUNTER,
+    clean,
+    co2_words,
+    energy_words,
+    intensity_words,
+    metric_words,
+    missing_words,
+    plural,
+    provenance_words,
+    share_words,
+    shared_words,
+    status_words,
+)
 from jupyter_green.sessions.frames import identity_of, in_order, last_metrics
-from jupyter_green.sessions.model import Cell, Energy, Metric, OpenCell, Session, Span
+from jupyter_green.sessions.model import Cell, Energy, OpenCell, Session, Span
 from jupyter_green.units import (
     format_co2,
     format_duration,
     format_energy,
-    format_energy_with_bound,
     format_kwh,
     format_number,
     format_power,
@@ -39,24 +52,15 @@ MOST_SPAN_ROWS = 60
 """Spans that are shown below all cells together; each cell with spans keeps one at least."""
 MOST_SAVINGS = 5
 """Findings, unless all are asked for: those about most energy."""
-MOST_NOTES = 6
-"""Sentences of one kind, unless all are asked for."""
 
 MOST_STAGES = 8
 """Stages of the lifecycle; the rest is one line."""
 
-LONGEST_NAME = 200
-"""Characters of a label that any view gets; most cut it further."""
-
-LONGEST_TEXT = 1000
-"""Characters of anything else that others have written: reasons, places, paths."""
 
 SMALLEST_KWH = 1e-6
 """Less (3.6 J) is said in joules only."""
 
 NO_STAGE = "no stage: other cells, between cells"
-NO_COUNTER = "no counter"
-"""Stands where nothing could be read. Zero would be a measurement."""
 RECORDED_WITHOUT_PLACE = "no place was set; `jupyter green report --place FR` values it anew"
 NO_PLACE = "set a place with `%green place FR` (or `jupyter green place FR`)"
 
@@ -144,104 +148,8 @@ class Table:
             ledger=tuple(_ledger(session)),
             stages=tuple(_stages(session)),
             savings=tuple(_savings(session, everything)),
-            notes=tuple(_notes(session, everything)),
+            notes=tuple(notes(session, everything)),
         )
-
-
-# --- words for values ---------------------------------------------------------------------
-
-_ANSI = re.compile(
-    r"(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # colours and cursor movements
-    r"|(?:\x1b[\]PX^_]|[\x90\x98\x9d-\x9f])[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # titles, links
-    r"|\x1b[ -/]*[0-~]?"
-)
-_JOINERS = "\u200c\u200d"
-"""Invisible, and yet part of Persian words and of emoji."""
-
-
-def clean(text: str) -> str:
-    """Text on one line, without anything that steers a terminal or turns the reading order.
-
-    What nobody would read to its end is cut, and shows an ellipsis.
-    """
-    plain = (_harmless(character) for character in _ANSI.sub("", text[: 10 * LONGEST_TEXT]))
-    line = " ".join("".join(plain).split())
-    return line if len(line) <= LONGEST_TEXT else f"{line[:LONGEST_TEXT].rstrip()}…"
-
-
-def _harmless(character: str) -> str:
-    category = unicodedata.category(character)
-    if category in ("Cc", "Zl", "Zp"):
-        return " "
-    if category == "Cf":
-        return character if character in _JOINERS else ""
-    return "\ufffd" if category == "Cs" else character
-
-
-def energy_words(energy: Energy) -> str:
-    """``12.4 ± 0.3 J``, ``≥ 12 J`` where a part is missing, ``no counter``."""
-    if energy.total_uj is None:
-        return NO_COUNTER
-    if energy.missing:
-        return f"≥ {format_energy(energy.total_uj)}"
-    if energy.below_resolution or not energy.bound_uj:
-        return format_energy(energy.total_uj)
-    return format_energy_with_bound(energy.total_uj, energy.bound_uj)
-
-
-def missing_words(energy: Energy) -> str:
-    """``dram-0 missing``, or nothing."""
-    if energy.total_uj is None or not energy.missing:
-        return ""
-    return f"{', '.join(map(clean, energy.missing))} missing"
-
-
-def provenance_words(energy: Energy) -> str:
-    """``measured``, ``measured + modelled``, or nothing."""
-    return " + ".join(energy.provenance)
-
-
-def metric_words(metric: Metric) -> str:
-    """``acc 0.914``. Values of any size, so with an exponent where it is needed."""
-    return f"{clean(metric.name)} {metric.value:.6g}"
-
-
-def intensity_words(intensity: Intensity) -> str:
-    """``France 2024``; says when the value is only an estimate."""
-    year = f" {intensity.year}" if intensity.year is not None else ""
-    estimated = ", estimated" if intensity.estimated else ""
-    return f"{clean(intensity.place)}{year}{estimated}"
-
-
-def share_words(share: float | None) -> str:
-    """``71 %``; never more digits than anyone needs."""
-    if share is None:
-        return ""
-    return "< 0.1 %" if 0 < share < 0.001 else format_share(share)
-
-
-def status_words(status: str, error: str | None) -> str:
-    """What a status other than ok means, or nothing."""
-    if status == "error":
-        return f"failed: {clean(error)}" if error else "failed"
-    return {"ok": "", "unfinished": "its end was not recorded"}.get(status, clean(status))
-
-
-def shared_words(cell: Cell) -> Iterable[str]:
-    """Devices that others used as well, and the share of the work that was the cell's."""
-    for device in cell.devices_shared:
-        share = cell.device_shares.get(device)
-        yours = f", about {format_share(share)} of its work yours" if share is not None else ""
-        yield f"{clean(device)} shared with others{yours}"
-
-
-def _co2_words(session: Session, energy: Energy) -> str:
-    grams = session.co2_g(energy)
-    return "" if grams is None else format_co2(grams)
-
-
-def _plural(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 # --- headline -----------------------------------------------------------------------------
@@ -322,7 +230,7 @@ def _conditions(session: Session, last: Intensity) -> Iterable[str]:
 
 
 def _time_fact(session: Session) -> str:
-    parts = [format_duration(session.duration_s), _plural(len(session.cells), "cell")]
+    parts = [format_duration(session.duration_s), plural(len(session.cells), "cell")]
     if session.open_cells:
         parts.append(f"{len(session.open_cells)} running")
     parts.append("tracking is paused" if session.paused else session.state)
@@ -414,7 +322,7 @@ class _Rows:
             energy=energy_words(energy),
             share=share_words(session.share(energy)),
             duration=format_duration(cell.duration_s),
-            co2=_co2_words(session, energy),
+            co2=co2_words(session, energy),
             metric=metric_words(metric) if metric else "",
             marks=tuple(self._cell_marks(cell, category)),
             category=category,
@@ -457,7 +365,7 @@ class _Rows:
             energy=energy_words(energy),
             share=share_words(session.share(energy)),
             duration=format_duration(max(0.0, session.duration_s - cell.started_s)),
-            co2=_co2_words(session, energy),
+            co2=co2_words(session, energy),
             marks=("running, so far", *_energy_marks(energy)),
             fraction=session.share(energy) or 0.0,
         )
@@ -471,7 +379,7 @@ class _Rows:
             yield self._span(span, _depth(span.span, parents))
         if len(spans) > most:
             # Spans may nest, so their energies are not added.
-            yield Row("rest", f"+ {_plural(len(spans) - most, 'span')}", depth=1)
+            yield Row("rest", f"+ {plural(len(spans) - most, 'span')}", depth=1)
 
     def _span(self, span: Span, depth: int) -> Row:
         session, energy = self._session, span.energy
@@ -483,7 +391,7 @@ class _Rows:
             energy=energy_words(energy),
             share=share_words(session.share(energy)),
             duration=format_duration(span.duration_s),
-            co2=_co2_words(session, energy),
+            co2=co2_words(session, energy),
             marks=tuple(filter(None, (status, *self._span_marks(energy)))),
             fraction=session.share(energy) or 0.0,
         )
@@ -538,9 +446,9 @@ def _rest_words(rest: Sequence[Cell]) -> str:
     energies = [cell.energy for cell in rest if cell.owns_time]
     known = [energy.total_uj for energy in energies if energy.total_uj is not None]
     if not known:
-        return f"+ {_plural(len(rest), 'cell')}"
+        return f"+ {plural(len(rest), 'cell')}"
     at_least = "≥ " if len(known) < len(energies) or any(e.missing for e in energies) else ""
-    return f"+ {_plural(len(rest), 'cell')} with {at_least}{format_energy(sum(known))}"
+    return f"+ {plural(len(rest), 'cell')} with {at_least}{format_energy(sum(known))}"
 
 
 def _depth(span: int, parents: dict[int, int | None]) -> int:
@@ -574,7 +482,7 @@ def _stages(session: Session) -> Iterable[Part]:
     others = told[MOST_STAGES:]
     parts = [
         *told[:MOST_STAGES],
-        (_plural(len(others), "other stage"), sum(uj for _, uj in others)),
+        (plural(len(others), "other stage"), sum(uj for _, uj in others)),
         (NO_STAGE, rest.total_uj),
     ]
     for name, uj in parts:
@@ -608,132 +516,3 @@ def _fact_words(fact: Fact) -> str:
     number = f"in [{fact.count}] " if fact.count is not None else ""
     name = clean(fact.name)
     return f"{number}{name}: {fact.words}" if name else f"{number}{fact.words}"
-
-
-# --- notes --------------------------------------------------------------------------------
-
-
-def _notes(session: Session, everything: bool) -> Iterable[str]:
-    most = None if everything else MOST_NOTES
-    yield from _limited(list(_holes(session)), most)
-    yield from _gaps(session)
-    yield from _limited(list(_overlaps(session)), most)
-    yield from _limited([clean(problem) for problem in session.problems], most)
-    yield from _limited(list(_stand_ins(session)), most)
-    yield from _damage(session)
-    yield from _assumptions(session)
-    yield from _accuracies(session)
-    intensities = [period.intensity for period in session.periods if period.intensity]
-    if any("Our World in Data" in intensity.source for intensity in intensities):
-        yield ATTRIBUTION
-
-
-def _limited(notes: list[str], most: int | None) -> list[str]:
-    if most is None or len(notes) <= most:
-        return notes
-    return [*notes[:most], f"... and {len(notes) - most} more of this kind."]
-
-
-def _stand_ins(session: Session) -> Iterable[str]:
-    """Where a live carbon intensity was asked for and could not be had."""
-    grouped: defaultdict[str, list[float]] = defaultdict(list)
-    for period in session.periods:
-        if period.stands_in:
-            grouped[period.reason].append(period.since_s)
-    for reason, since_s in grouped.items():
-        times = f" ({len(since_s)} times)" if len(since_s) > 1 else ""
-        since = format_duration(since_s[0])
-        yield f"No live carbon intensity from {since} on{times}: {clean(reason)}."
-
-
-def _holes(session: Session) -> Iterable[str]:
-    grouped: defaultdict[tuple[str, str, str, bool], list[tuple[float, float | None]]]
-    grouped = defaultdict(list)
-    for hole in session.holes:
-        key = (hole.counter, hole.reason, hole.remedy, hole.lost)
-        grouped[key].append((hole.since_s, hole.until_s))
-    for (counter, reason, remedy, lost), stretches in grouped.items():
-        told = f" ({clean(reason)})" if reason else ""
-        effect = (
-            "its energy then is not known, so totals with it are lower bounds"
-            if lost
-            else "its energy then is in the total, but no cell can be given it"
-        )
-        todo = f": {clean(remedy)}" if remedy else ""
-        yield f"{clean(counter)} could not be read {_when(stretches)}{told}; {effect}{todo}."
-
-
-def _when(stretches: Sequence[tuple[float, float | None]]) -> str:
-    since, until = stretches[-1]
-    if len(stretches) > 1:
-        seconds = sum(end - start for start, end in stretches if end is not None)
-        still = ", and has not come back" if until is None else ""
-        return f"{len(stretches)} times, for {format_duration(seconds)} in all{still}"
-    if until is None:
-        return f"from {format_duration(since)} on, and has not come back"
-    return f"from {format_duration(since)} to {format_duration(until)}"
-
-
-def _gaps(session: Session) -> Iterable[str]:
-    if not session.gaps:
-        return
-    seconds = sum(gap.until_s - gap.since_s for gap in session.gaps)
-    reasons = dict.fromkeys(clean(gap.reason) for gap in session.gaps if gap.reason)
-    told = f" ({'; '.join(reasons)})" if reasons else ""
-    times = "once" if len(session.gaps) == 1 else f"{len(session.gaps)} times"
-    yield (
-        f"The recorder was restarted {times}, and no samples were taken for "
-        f"{format_duration(seconds)}{told}; the power line has gaps there, and the figures of "
-        "cells hold unless they are marked."
-    )
-
-
-def _overlaps(session: Session) -> Iterable[str]:
-    for overlap in session.overlaps:
-        notebook = clean(overlap.notebook or "") or f"process {overlap.pid}"
-        yield (
-            f"{notebook} (session {clean(overlap.session)}) read the same counters, seen at "
-            f"{format_duration(overlap.seen_s)}: what both did is in the figures of both. Run "
-            "one at a time to compare them, and do not add them up."
-        )
-
-
-def _damage(session: Session) -> Iterable[str]:
-    if session.bad_lines:
-        lines = "1 line" if session.bad_lines == 1 else f"{session.bad_lines} lines"
-        yield (
-            f"{lines} of the journal could not be read and were skipped; what they told is "
-            "missing here. A kill or a full disk does that: check the space that is left."
-        )
-    if session.unknown_events:
-        yield (
-            f"{_plural(session.unknown_events, 'event')} of a newer version were skipped; to "
-            "see all of it: pip install --upgrade jupyter-green."
-        )
-    if session.samples_dropped:
-        yield (
-            f"{_plural(session.samples_dropped, 'power sample')} could not be written because "
-            "the disk was too slow or full; the figures of cells are whole. Put the data "
-            "directory on a local disk (JupyterGreen.data_dir)."
-        )
-
-
-def _assumptions(session: Session) -> Iterable[str]:
-    told: defaultdict[tuple[str, float], list[str]] = defaultdict(list)
-    for name, info in session.counters.items():
-        if info.assumption:
-            told[clean(info.assumption), info.band].append(clean(name))
-    for (assumption, band), names in told.items():
-        margin = f" (± {format_share(band)})" if band else ""
-        how = session.counters[names[0]].provenance
-        yield f"{', '.join(names)} {clean(how)}{margin}: {assumption}."
-
-
-def _accuracies(session: Session) -> Iterable[str]:
-    """Of the sensors that have counted something."""
-    told: defaultdict[str, list[str]] = defaultdict(list)
-    for name, info in session.counters.items():
-        if info.accuracy and session.total.uj.get(name):
-            told[clean(info.accuracy)].append(clean(name))
-    for accuracy, names in told.items():
-        yield f"{', '.join(names)}: the sensor's own error comes on top of the ±: {accuracy}."

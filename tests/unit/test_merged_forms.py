@@ -17,7 +17,7 @@ from jupyter_green.report import forms, merged_html
 from jupyter_green.report.merged import Merged
 from jupyter_green.report.merged_statement import sentences
 from jupyter_green.report.merged_table import MergedTable
-from jupyter_green.report.table import energy_words
+from jupyter_green.report.words import energy_words
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import format_co2, format_energy, format_kwh
 from tests.simulators.evil import NASTY, evil

@@ -21,7 +21,8 @@ from jupyter_green.events import (
 )
 from jupyter_green.report import text
 from jupyter_green.report.lines import cut, display_width
-from jupyter_green.report.table import Table, clean
+from jupyter_green.report.table import Table
+from jupyter_green.report.words import clean
 from jupyter_green.sessions.model import Session
 from tests.simulators.story import EVERY, FRANCE, HOSTILE, MODEL, PACKAGE, Story, hostile, training
 
