@@ -3,6 +3,7 @@
 
     python3 .ci/do.py tour      open JupyterLab on the tour, with the energy panel beside it
     python3 .ci/do.py test      ruff, mypy, TypeScript's checks and all tests
+    python3 .ci/do.py notebooks run all notebooks, and hold what they claim to what they measured
     python3 .ci/do.py bench     compare our own cost with that of our peers
     python3 .ci/do.py soak      the long runs: leaks, drift, a killed recorder
     python3 .ci/do.py screenshots   make the README's pictures
@@ -10,8 +11,11 @@
 `tour --headless` runs notebooks/tour.ipynb without JupyterLab and shows what each of its cells
 cost; so does `tour` on a machine without a display, unless it is `tour --lab`.
 
+`notebooks --keep [NAME ...]` runs them, or these, and puts what they show into the checkout.
+
 What follows the command is passed on: to JupyterLab (headless: to `jupyter green run`) for the
-tour, to pytest for test and soak, to the benchmarks for bench. Paths count from the project's root.
+tour, to pytest for test, notebooks and soak, to the benchmarks for bench. Paths count from the
+project's root.
 
     python3 .ci/do.py tour --port 9000
     python3 .ci/do.py test -k floors
@@ -47,6 +51,8 @@ if sys.version_info < NEEDED:
 # And its neighbours only from here on.
 import lab_tour  # noqa: E402
 from environment import ROOT, SetUpError, has_c_compiler, run, say, set_up  # noqa: E402
+
+EXTRAS_OF_TESTS = ["tour", "test", "frameworks", "torch"]
 
 
 def main(arguments: list[str]) -> int:
@@ -92,7 +98,7 @@ def tour_headless(arguments: list[str]) -> int:
 
 
 def test(arguments: list[str]) -> int:
-    venv = set_up(".venv", ["tour", "test", "frameworks", "torch"])
+    venv = set_up(".venv", EXTRAS_OF_TESTS)
     failed = [] if has_c_compiler(venv) else ["C compiler"]
     frontend = {
         "jlpm install": ["jlpm", "install", "--immutable"],
@@ -156,6 +162,17 @@ def passes_again(venv: Path, name: str, command: list[str], place: Path) -> bool
     return True
 
 
+def notebooks(arguments: list[str]) -> int:
+    venv = set_up(".venv", EXTRAS_OF_TESTS)
+    if "--keep" in arguments:
+        names = [word for word in arguments if word != "--keep"]
+        say("running notebooks, and keeping what they show")
+        return run(venv, ["python", "-m", "tests.notebooks.keep", *names])
+    say("running all notebooks, one after the other")
+    either = "notebooks or not notebooks"
+    return run(venv, ["python", "-m", "pytest", "tests/notebooks", "-m", either, *arguments])
+
+
 def bench(arguments: list[str]) -> int:
     venv = set_up(".venv-bench", ["bench"])
     say("running the benchmarks")
@@ -178,6 +195,7 @@ def screenshots(arguments: list[str]) -> int:
 COMMANDS = {
     "tour": tour,
     "test": test,
+    "notebooks": notebooks,
     "bench": bench,
     "soak": soak,
     "screenshots": screenshots,

@@ -10,6 +10,7 @@ import shutil
 import sys
 import webbrowser
 from pathlib import Path
+from typing import Any
 
 from environment import ROOT, run
 
@@ -63,8 +64,17 @@ def fresh_notebook(place: Path) -> Path:
     copy = notebooks / "tour.ipynb"
     if copy.exists():
         copy.replace(notebooks / "tour-last.ipynb")
-    shutil.copyfile(ROOT / "notebooks/tour.ipynb", copy)
+    copy.write_text(json.dumps(without_outputs(ROOT / "notebooks/tour.ipynb")), encoding="utf-8")
     return notebooks
+
+
+def without_outputs(path: Path) -> Any:
+    """The notebook as one that nobody has run: what it shows is to be one's own."""
+    notebook = json.loads(path.read_text(encoding="utf-8"))
+    for cell in notebook["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=None)
+    return notebook
 
 
 def write_settings(directory: Path) -> None:

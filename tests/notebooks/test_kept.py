@@ -1,0 +1,118 @@
+"""What the notebooks show and say is carried by the sessions that are kept beside them."""
+
+from __future__ import annotations
+
+import functools
+import re
+from collections.abc import Iterator
+
+import pytest
+
+from jupyter_green.insight.catalogue import techniques
+from jupyter_green.recorder.names import digest
+
+from .kept import NAMES, NOTEBOOKS, SESSIONS, Kept, kept, texts
+from .runs import LIMIT_S
+
+LARGEST_NOTEBOOK, LARGEST_SESSION = 200_000, 400_000
+"""Bytes."""
+
+SAVING = re.compile(
+    r"(?i)\b(sav(e|es|ed|ing|ings)|cheaper|halv(e|es|ed)"
+    r"|(less|fewer|lower|more) (energy|joules|kWh|CO2e?))\b"
+)
+SOURCED = re.compile(r"\((?:[^()]|\([^()]*\))*(?:19|20)\d\d|https?://|arXiv")
+MEASURED = re.compile(r"\d\s*(?:%|µJ|mJ|J|kJ|Wh|kWh|W|g)(?:\b|$|\s)")
+PLACES = re.compile(r"/(?:home|root|tmp|work|usr|Users)/|site-packages")
+
+each = pytest.mark.parametrize("name", NAMES)
+load = functools.cache(kept)
+
+
+def sentences(text: str) -> Iterator[str]:
+    """One by one, without the code in them."""
+    for paragraph in re.split(r"\n\s*\n", re.sub(r"```.*?```|`[^`]*`", "", text, flags=re.DOTALL)):
+        yield from re.split(r"(?<=[.!?:])\s+(?=[A-Z*\"“])", " ".join(paragraph.split()))
+
+
+def is_modelled(one: Kept) -> bool:
+    """No counter of the session was measured."""
+    return set(one.session.total.provenance) == {"modelled"}
+
+
+@each
+def test_its_claims_follow_from_its_session(name: str) -> None:
+    one = load(name)
+    assert one.claimed.strip()
+    assert one.recomputed == one.claimed
+
+
+@each
+def test_its_session_is_of_these_cells(name: str) -> None:
+    """Whoever changes a cell keeps the notebook anew: ``python -m tests.notebooks.keep``."""
+    one = load(name)
+    recorded = sorted(one.session.cells, key=lambda cell: cell.number)
+    assert [cell.cell for cell in recorded] == [digest(cell.source) for cell in one.code]
+
+
+@each
+def test_all_of_it_ran_once_in_order(name: str) -> None:
+    one = load(name)
+    assert [cell.execution_count for cell in one.code] == list(range(1, len(one.code) + 1))
+    assert one.claims is one.code[-1]
+    for cell in one.code:
+        assert not [out for out in cell.outputs if out.output_type == "error"]
+        assert not [out for out in cell.outputs if out.get("name") == "stderr"], cell.id
+    assert one.session.duration_s < LIMIT_S
+
+
+@each
+def test_it_is_small_and_speaks_of_no_other_machine(name: str) -> None:
+    notebook, session = NOTEBOOKS / f"{name}.ipynb", SESSIONS / f"{name}.ndjson"
+    assert notebook.stat().st_size < LARGEST_NOTEBOOK
+    assert session.stat().st_size < LARGEST_SESSION
+    for path in (notebook, session):
+        assert not PLACES.findall(path.read_text())
+
+
+@each
+def test_no_saving_is_claimed_from_modelled_counters(name: str) -> None:
+    one = load(name)
+    if not is_modelled(one):
+        return
+    claimed = [
+        sentence
+        for cell in one.code
+        for text in texts(cell)
+        for sentence in sentences(text)
+        if SAVING.search(sentence) and "modelled" not in sentence and not sourced(sentence)
+    ]
+    assert not claimed
+
+
+@each
+def test_its_prose_holds_no_figure_of_its_own(name: str) -> None:
+    """A figure in prose is published and has its source; what was measured here is an output."""
+    one = load(name)
+    bare = [
+        sentence
+        for sentence in sentences(one.prose)
+        if MEASURED.search(sentence) and not sourced(sentence)
+    ]
+    assert not bare
+
+
+def sourced(sentence: str) -> bool:
+    return bool(SOURCED.search(sentence)) or sentence.startswith("|")
+
+
+@each
+def test_its_techniques_are_in_the_catalogue(name: str) -> None:
+    known = {one.name for one in techniques()}
+    used = {cell.tags.technique for cell in load(name).session.cells if cell.tags.technique}
+    used |= {span.tags.technique for span in load(name).session.spans if span.tags.technique}
+    assert used <= known
+
+
+def test_no_session_is_kept_of_nothing() -> None:
+    assert {path.stem for path in SESSIONS.glob("*")} == set(NAMES)
