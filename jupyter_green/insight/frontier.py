@@ -78,8 +78,8 @@ class Curve:
 
     @property
     def is_fraction(self) -> bool:
-        """All values lie in 0 ... 1, and lower is not better: told in hundredths."""
-        return self.lower is not True and all(0 <= point.value <= 1 for point in self.points)
+        """All values lie in 0 ... 1, and higher is better: told in hundredths."""
+        return self.lower is False and all(0 <= point.value <= 1 for point in self.points)
 
     @property
     def uj_per_point(self) -> float | None:

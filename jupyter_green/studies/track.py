@@ -20,6 +20,7 @@ from jupyter_green.insight.returns import diminishing, last_stretch
 from jupyter_green.recorder import here
 from jupyter_green.recorder.names import as_number
 from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.studies.bars import Bar
 from jupyter_green.studies.rules import LEAST_GAIN, Rules, metric_name, total_of
 from jupyter_green.studies.steps import Steps
 from jupyter_green.units import (
@@ -196,7 +197,7 @@ class _Progress:
         self._shown_s = 0.0
         self._used_uj: float | None = None
         self._exact = False
-        self._bar = _bar(of) if of._show else None
+        self._bar = Bar(of._total, of._name) if of._show else None
 
     # --- steps ---
 
@@ -221,12 +222,12 @@ class _Progress:
         if self._inner_s >= SPAN_S or self._steps.done == 1:
             self._end_inner("ok")
         if self._bar is not None:
-            self._bar.update()
+            self._bar.step()
         if now_s - self._shown_s >= SHOW_EVERY_S:
             self._shown_s = now_s
             self._steps.settle()
             if self._bar is not None:
-                self._bar.set_postfix_str(self.words(), refresh=False)
+                self._bar.tell(self.words())
 
     def _end_inner(self, status: str) -> None:
         inner, self._inner = self._inner, None
@@ -253,7 +254,7 @@ class _Progress:
         self._used_uj = self._steps.used_uj
         self._closed = True
         if self._bar is not None:
-            self._bar.set_postfix_str(self.words(), refresh=False)
+            self._bar.tell(self.words())
             self._bar.close()
         self._tracker.listen_no_more(self._heard)
         # The last steps lie after the newest level.
@@ -388,12 +389,6 @@ class _Progress:
         each = curve.uj_per_point if curve is not None and curve.points else None
         if curve is not None and each is not None:
             yield f"{format_energy(each)} per {'point' if curve.is_fraction else '1'}"
-
-
-def _bar(of: track[Any]) -> Any:
-    from tqdm.auto import tqdm  # noqa: PLC0415  (loads widgets in a notebook)
-
-    return tqdm(total=of._total, desc=of._name, unit="step")
 
 
 def _word(lower: bool | None) -> str | None:

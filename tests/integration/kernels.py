@@ -169,6 +169,8 @@ class Reply:
     err: str = ""
     shown: list[str] = field(default_factory=list)
     """The text forms of displays and results, in order."""
+    renewed: list[str] = field(default_factory=list)
+    """The text forms of displays that took the place of others."""
     bundles: list[dict[str, Any]] = field(default_factory=list)
     errors: list[str] = field(default_factory=list)
     """Tracebacks as they reach the front end."""
@@ -197,6 +199,8 @@ class Reply:
         elif kind in ("display_data", "execute_result"):
             self.bundles.append(content["data"])
             self.shown.append(content["data"].get("text/plain", ""))
+        elif kind == "update_display_data":
+            self.renewed.append(content["data"].get("text/plain", ""))
         elif kind == "error":
             self.errors.append("\n".join(content["traceback"]))
         elif kind == "status":

@@ -131,6 +131,15 @@ def test_the_bar_shows_energy_prediction_and_joules_per_point(ready: Kernel) -> 
         assert words in reply.everything
 
 
+def test_a_saved_notebook_shows_how_the_loop_ended(ready: Kernel) -> None:
+    """A widget's text is that of its display, when nothing was done yet."""
+    reply = ready.ok("for step in track(range(3)): time.sleep(0.3)")
+    (bar,) = reply.bundles
+    assert "application/vnd.jupyter.widget-view+json" in bar
+    assert reply.renewed[-1].startswith("training: 100%")
+    assert "3/3" in reply.renewed[-1]
+
+
 LOOP = "for step in track(range(9), show=False):\n    time.sleep(0.1)\n    if step == 2: {how}"
 HELD = (
     "it = iter(track(range(9), show=False))\n"

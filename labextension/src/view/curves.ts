@@ -153,7 +153,7 @@ function bestOf(points: readonly CurvePoint[], lower: boolean | null): CurvePoin
 
 /** A fraction of one is told in points of a hundredth, anything else in its own ones. */
 export function isFraction(curve: Curve): boolean {
-  return curve.points.every(({ y }) => y >= 0 && y <= 1) && curve.lower !== true;
+  return curve.lower === false && curve.points.every(({ y }) => y >= 0 && y <= 1);
 }
 
 /** Energy from the first value to the best, for each point gained. */
