@@ -17,12 +17,10 @@ from jupyter_green.insight import verdict
 from jupyter_green.insight import windows as windows_of
 from jupyter_green.insight.contest import Contest, Pair, Repeat, Side
 from jupyter_green.insight.findings import short
+from jupyter_green.insight.repeated import loops_of
 from jupyter_green.insight.statistics import Contrast, contrast, together
 from jupyter_green.insight.windows import Key, Window, cell_of
 from jupyter_green.sessions.model import STUDY, Cell, Metric, Session, Span
-
-LOOPS = "loops"
-"""Name of the metric by which a study says how often a trial did its work."""
 
 AT_ONCE = "another run of this comparison was going on at the same time"
 SHARED = "another session used the machine"
@@ -216,7 +214,7 @@ def _repeat(found: Window, metric: str | None, lower: bool | None) -> Repeat:
     logged = found.metrics
     values = [one.value for one in logged if one.name == metric and one.source != STUDY]
     finite = [value for value in values if math.isfinite(value)]
-    loops = _loops(logged)
+    loops = loops_of(logged)
     energy, grams = window.energy, session.co2_g(window.energy)
     return Repeat(
         session=session.id,
@@ -238,11 +236,6 @@ def _repeat(found: Window, metric: str | None, lower: bool | None) -> Repeat:
         left_out="" if window.status == "ok" else window.error or window.status,
         energy_left_out=_unusable(window),
     )
-
-
-def _loops(logged: Iterable[Metric]) -> int:
-    told = [one.value for one in logged if one.name == LOOPS and one.source == STUDY]
-    return int(told[-1]) if told and math.isfinite(told[-1]) and told[-1] >= 1 else 1
 
 
 def _unusable(window: Cell | Span) -> str:

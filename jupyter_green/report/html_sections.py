@@ -9,7 +9,7 @@ from jupyter_green.events import ModelDescribed
 from jupyter_green.insight import windows
 from jupyter_green.insight.frontier import Curve
 from jupyter_green.insight.stages import by_stage
-from jupyter_green.report import compared, series, statement, vega, vega_parts
+from jupyter_green.report import compared, series, statement, studied, vega, vega_parts
 from jupyter_green.report.curves import (
     chosen_metric,
     cost_words,
@@ -72,6 +72,7 @@ def sections(session: Session, told: Table, pictures: Pictures) -> str:
             _stages(session, pictures),
             _accuracy(session, pictures),
             compared.section(session, pictures),
+            studied.section(session),
             _measures(session),
             _method(session, told),
             _citing(session),

@@ -12,7 +12,7 @@ from decimal import Decimal
 from jupyter_green.events import Refusal
 from jupyter_green.insight import compare
 from jupyter_green.insight.stages import by_stage
-from jupyter_green.report import compared
+from jupyter_green.report import compared, studied
 from jupyter_green.report.inert import markdown, short
 from jupyter_green.report.lines import fact, grid
 from jupyter_green.report.statement import generator, hardware
@@ -40,6 +40,7 @@ def render(session: Session, *, everything: bool = False) -> str:
         ("## Cells", _cells(table.rows)),
         ("## Metrics beside energy", _metrics(session)),
         ("## Labels compared", _labels(session)),
+        ("## Studies", studied.markdown(session)),
         ("## Models", _models(session)),
         ("## Where energy could be saved", _savings(table.savings)),
         ("## Method", _method(session)),

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jupyter_green.insight import compare
-from jupyter_green.report import compared
+from jupyter_green.report import compared, studied
 from jupyter_green.report.lines import cut, display_width
 from jupyter_green.report.table import Part, Row, Saving, Table
 from jupyter_green.sessions.model import Session
@@ -35,6 +35,7 @@ def render(session: Session, *, width: int | None = None, everything: bool = Fal
         _parts(table.ledger, width),
         _stages(table.stages, width),
         _labels(session, everything),
+        studied.lines(session, width, everything),
         _savings(table.savings),
         list(table.notes),
     ]

@@ -19,8 +19,9 @@ from jupyter_green.configurable import load_settings
 from jupyter_green.errors import MetricError, RecorderError, SettingError
 from jupyter_green.events import Tags
 from jupyter_green.insight import compare as insight
-from jupyter_green.insight.compare import LOOPS, How
+from jupyter_green.insight.compare import How
 from jupyter_green.insight.contest import Contest, Pair, Side
+from jupyter_green.insight.repeated import LOOPS
 from jupyter_green.insight.windows import TRIAL
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder import tracker as trackers

@@ -17,32 +17,36 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from msgspec import structs
 
-from jupyter_green.errors import SettingError
+from jupyter_green.errors import RecorderError, SettingError
 from jupyter_green.events import Tags
-from jupyter_green.insight.compare import LOOPS
+from jupyter_green.insight.inferences import (
+    BATCH_SIZE,
+    INFERENCE,
+    LATENCY,
+    LATENCY_CALLS,
+    LATENCY_P95,
+    Figures,
+    InferenceAt,
+    figures_of,
+    inferences_of,
+    latencies,
+)
+from jupyter_green.insight.repeated import LOOPS, told
+from jupyter_green.insight.windows import Logged
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder.names import FIRST_LINE, as_number
 from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.report import inferred
 from jupyter_green.sessions.model import STUDY, Session
-from jupyter_green.studies import arguments, batches, inference_view
-from jupyter_green.studies.inference_figures import LATENCY_CALLS, Figures, InferenceAt
+from jupyter_green.studies import arguments, batches
 from jupyter_green.studies.models import calling, check_result, evaluating, name_of
-from jupyter_green.studies.repeat import (
-    RUNS,
-    Work,
-    not_in_baseline,
-    one_run,
-    shortest_run_s,
-    told,
-    warmed_up,
-)
-from jupyter_green.units import format_share
+from jupyter_green.studies.repeat import RUNS, Work, one_run, shortest_run_s, warmed_up
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -63,7 +67,7 @@ class Inference(Figures):
     @property
     def sentence(self) -> str:
         """What the figures allow one to say."""
-        return inference_view.sentence(self)
+        return inferred.sentence(self)
 
     def dataframe(self) -> pd.DataFrame:
         """One row a batch size as a pandas DataFrame; units stand in the names of the columns."""
@@ -72,10 +76,10 @@ class Inference(Figures):
         return pandas.DataFrame.from_records([_record(self, row) for row in self.rows])
 
     def __repr__(self) -> str:
-        return inference_view.text(self)
+        return inferred.text(self)
 
     def _repr_html_(self) -> str:
-        return inference_view.html(self)
+        return inferred.html(self)
 
 
 def measure_inference(  # noqa: PLR0913  (all but two are options)
@@ -141,18 +145,58 @@ def measure_inference(  # noqa: PLR0913  (all but two are options)
         _Subject(model, batch if items else batches.cut(batch, size), size, name, tags, tracker)
         for size in sizes
     ]
-    with evaluating(model):
-        _measure(tracker, subjects, runs, warmup, seconds)
+    with _study(tracker, name) as study:
+        with evaluating(model):
+            _measure(tracker, subjects, runs, warmup, seconds)
+        for subject in subjects:
+            subject.tell_latency()
+        for key, value in values.items():
+            tracker.metric_logged(key, value, run=name)
     session = tracker.session()
-    result = Inference(
-        label=name,
-        rows=tuple(subject.row(session) for subject in subjects),
-        metrics=values,
-        notes=tuple(_notes(session, subjects)),
-    )
-    for key, value in values.items():
-        tracker.metric_logged(key, value, run=name)
-    return result
+    # A run without energy is an error here, and a study that is left out in a report.
+    told(session, [number for subject in subjects for number in subject.spans], 1)
+    found = figures_of(Logged(session), session.span(study))
+    if found is None:
+        raise RecorderError("the study has ended, but its runs have not reached the journal")
+    return _shown(found)
+
+
+def inference_of(session: Session, label: str | None = None) -> Inference:
+    """The same result again from a session, as ``inference_of(session(), "int8")``.
+
+    Args:
+        label: as it was given to :func:`measure_inference`; the latest of several studies counts.
+            Default: the latest study.
+
+    Raises:
+        SettingError: there is no such finished study in the session.
+    """
+    found = {one.label: one for one in inferences_of(session)}
+    if not found:
+        raise SettingError("no measure_inference() has finished in this session")
+    if label is not None and label not in found:
+        there = ", ".join(repr(one[:60]) for one in list(found)[:8])
+        raise SettingError(f"no measure_inference() is called {label!r:.60}; there are: {there}")
+    return _shown(found[label] if label is not None else list(found.values())[-1])
+
+
+def _shown(found: Figures) -> Inference:
+    return Inference(label=found.label, rows=found.rows, metrics=found.metrics, notes=found.notes)
+
+
+@contextmanager
+def _study(tracker: Tracker, name: str) -> Iterator[int]:
+    """The span that holds everything of one study."""
+    span = tracker.span_started(name, INFERENCE, Tags(deliberate=True))
+    status, error = "ok", None
+    try:
+        yield span
+    except BaseException as raised:
+        status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "error"
+        error = type(raised).__name__
+        raise
+    finally:
+        tracker.span_finished(span, status, error)
 
 
 # --- one batch size -----------------------------------------------------------------------
@@ -188,6 +232,7 @@ class _Subject:
         """The work as it is measured: whoever compares runs must know their loops."""
 
         def logged(loops: int) -> None:
+            self._tracker.metric_logged(BATCH_SIZE, self.size, source=STUDY)
             if loops > 1:
                 self._tracker.metric_logged(LOOPS, loops, source=STUDY)
             self._loop(loops)
@@ -247,12 +292,11 @@ class _Subject:
             if passed_s >= LONGEST_LATENCY_S or (done >= least and passed_s >= seconds):
                 return
 
-    def row(self, session: Session) -> InferenceAt:
-        return InferenceAt(
-            batch_size=self.size,
-            calls=told(session, self.spans, self._loops),
-            latencies_s=tuple(self.latencies_s),
-        )
+    def tell_latency(self) -> None:
+        """Into the journal, which knows the runs and not the single calls."""
+        for name, value in zip((LATENCY, LATENCY_P95), latencies(self.latencies_s), strict=True):
+            if value is not None:
+                self._tracker.metric_logged(name, value, run=self._work.name, source=STUDY)
 
 
 def _measure(
@@ -363,26 +407,6 @@ def _sizes(batch: Any, batch_sizes: object, items: int | None) -> list[int]:
 
 
 # --- what is told -------------------------------------------------------------------------
-
-
-def _notes(session: Session, subjects: Sequence[_Subject]) -> Iterator[str]:
-    spans = [session.span(number) for subject in subjects for number in subject.spans]
-    used = {name for span in spans for name, uj in span.energy.uj.items() if uj}
-    for name, info in session.counters.items():
-        if info.counted and name in used and info.provenance == "modelled":
-            band = f", ± {format_share(info.band)}" if info.band else ""
-            yield f"{name} is modelled: {info.assumption or 'no sensor can be read'}{band}"
-    missing = sorted({name for span in spans for name in span.energy.missing})
-    if missing:
-        yield f"{', '.join(missing)} could not be read throughout: the joules are lower bounds"
-    unknown = not_in_baseline(session, [span.span for span in spans])
-    if unknown:
-        yield (
-            f"no figures net of idle: the baseline was measured before {', '.join(unknown)} was "
-            "used; measure it again"
-        )
-    if session.overlaps:
-        yield "another session read the same counters at the time"
 
 
 def _record(result: Figures, row: InferenceAt) -> dict[str, Any]:

@@ -7,8 +7,12 @@ from pathlib import Path
 
 import pytest
 
+from jupyter_green.errors import SettingError
 from jupyter_green.insight.compare import contest
+from jupyter_green.insight.inferences import inferences_of
+from jupyter_green.report import forms, inferred, text
 from jupyter_green.sessions.model import Span
+from jupyter_green.studies.inference import inference_of
 from tests.simulators.gpu import Gpu
 from tests.simulators.gpu_packages import GpuPackages
 from tests.simulators.machine import RaplMachine
@@ -114,6 +118,46 @@ def test_what_is_recorded(modelled: Kernel) -> None:
     assert (metric.name, metric.value, metric.run) == ("accuracy", 0.93, "int8")
 
 
+def test_the_result_is_in_the_session(modelled: Kernel) -> None:
+    """The journal alone tells the same again; what was broken off tells nothing."""
+    kernel = modelled
+    kernel.ok(
+        "from jupyter_green import session\n"
+        "from jupyter_green.studies.inference import inference_of\n"
+        "one = measure_inference(model, [1] * 16, batch_sizes=[1, 16], runs=3, label='int8',\n"
+        "    metric={'accuracy': 0.93})\n"
+        "two = measure_inference(model, [1] * 4, runs=2, label='fp32')"
+    )
+    kernel.run("measure_inference(lambda batch: model(batch) or 1 / 0, [1], label='broken')")
+    assert kernel.ask("inference_of(session(), 'int8') == one")
+    assert kernel.ask("repr(inference_of(session())) == repr(two)")
+    ended = kernel.session()
+    assert [one.label for one in inferences_of(ended)] == ["int8", "fp32"]
+    assert repr(inference_of(ended, "int8")) == kernel.ask("repr(one)")
+    with pytest.raises(
+        SettingError, match=r"no measure_inference\(\) is called 'broken'; .*'int8'"
+    ):
+        inference_of(ended, "broken")
+
+
+def test_reports_tell_of_it(modelled: Kernel) -> None:
+    name = "<script>alert(1)</script>"
+    modelled.ok(f"measure_inference(model, [1] * 16, batch_sizes=[1, 16], runs=5, label={name!r})")
+    session = modelled.session()
+    (found,) = inferences_of(session)
+    said = inferred.sentence(found)
+    assert "batch 16: " in said
+    page = str(forms.form_of("html").render(session))
+    assert "<h2>Studies</h2>" in page
+    assert said in page
+    assert name not in page
+    # The page's policy lets nothing have a style of its own.
+    assert " style=" not in page[page.index("<h2>Studies") :].partition("</section>")[0]
+    assert said in str(forms.form_of("markdown").render(session))
+    assert f"Inference: {name}: {said}" in text.render(session, width=100)
+    assert "counters ±" in text.render(session, everything=True)
+
+
 def test_batch_sizes_are_compared_by_one_call_each(modelled: Kernel) -> None:
     """Runs of different loops, of one model, each size under a label of its own."""
     modelled.ok("result = measure_inference(model, [1] * 16, batch_sizes=[1, 16])")
@@ -151,7 +195,10 @@ def test_an_error_of_the_model(modelled: Kernel) -> None:
     assert (reply.status, reply.ename, reply.evalue) == ("error", "ValueError", "too much")
     assert "measure_inference was at batch size 4 and gives no result" in reply.everything
     spans = kernel.session().spans
-    assert {(span.status, span.error) for span in spans[:-1]} == {("ok", None)}
+    (whole,) = (span for span in spans if span.type == "inference")
+    *runs, _ = (span for span in spans if span is not whole)
+    assert {(span.status, span.error) for span in runs} == {("ok", None)}
+    assert (whole.status, whole.error) == ("error", "ValueError")
     assert kernel.ok("1").status == "ok"
     assert not kernel.session().open_cells
 
@@ -256,11 +303,10 @@ def test_long_calls_are_not_made_for_their_latency_alone(kernel: Kernel) -> None
         "def slow(): calls.append(1); time.sleep(1.05)\n"
         "result = measure_inference(slow, items=2, runs=2)"
     )
-    calls, latencies = kernel.ask("(len(calls), result.best.latencies_s)")
+    calls, latency_s = kernel.ask("(len(calls), result.best.latency_s)")
     # At first, to find the loops, to warm up, and in the runs.
     assert calls == 1 + 1 + 1 + 2
-    assert len(latencies) == 2
-    assert all(1.05 <= latency < 2 for latency in latencies)
+    assert 1.05 <= latency_s < 2
 
 
 def test_in_a_script(home: Home) -> None:

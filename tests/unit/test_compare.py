@@ -19,8 +19,9 @@ from jupyter_green.events import (
     SpanStarted,
     Tags,
 )
-from jupyter_green.insight.compare import LOOPS, How, contest, labels
+from jupyter_green.insight.compare import How, contest, labels
 from jupyter_green.insight.contest import Contest, Side
+from jupyter_green.insight.repeated import LOOPS
 from jupyter_green.insight.statistics import Contrast, contrast
 from jupyter_green.insight.verdict import change_of, percent_of
 from jupyter_green.sessions.model import STUDY, Session

@@ -19,11 +19,11 @@ import pandas as pd
 import pytest
 
 from jupyter_green.errors import MetricError, SettingError
+from jupyter_green.insight.inferences import InferenceAt, latencies
+from jupyter_green.insight.repeated import Repeated
 from jupyter_green.studies import inference, models
 from jupyter_green.studies.batches import cut, size_of
 from jupyter_green.studies.inference import Inference, measure_inference
-from jupyter_green.studies.inference_figures import InferenceAt
-from jupyter_green.studies.repeat import Repeated
 
 ARRAY = np.arange(12).reshape(6, 2)
 Pair = namedtuple("Pair", "left right")
@@ -184,7 +184,7 @@ def test_what_is_said_of_a_study_that_ends_early(done: int, said: str) -> None:
 def test_the_view_needs_the_figures_alone() -> None:
     """No circle: whoever imports the view first gets it, and no study."""
     code = (
-        "import sys\nimport jupyter_green.studies.inference_view\n"
+        "import sys\nimport jupyter_green.report.inferred\n"
         "assert 'jupyter_green.studies.inference' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)
@@ -310,7 +310,8 @@ def at(  # noqa: PLR0913  (a row has that many parts)
         missing=missing,
         provenance=(provenance,),
     )
-    return InferenceAt(batch_size=size, calls=calls, latencies_s=tuple(latencies_s))
+    median_s, p95_s = latencies(latencies_s)
+    return InferenceAt(batch_size=size, calls=calls, latency_s=median_s, latency_p95_s=p95_s)
 
 
 def around(middle_j: float, runs: int = 7) -> list[float]:

@@ -8,13 +8,12 @@ import pytest
 
 from jupyter_green.errors import RecorderError
 from jupyter_green.events import BaselineMeasured, CounterInfo
+from jupyter_green.insight.repeated import not_in_baseline, told
 from jupyter_green.studies.repeat import (
     SHORTEST_DEVICE_RUN_S,
     SHORTEST_RUN_S,
     enough_loops,
-    not_in_baseline,
     shortest_run_s,
-    told,
 )
 from tests.simulators.story import CORE, DRAM, MODEL, PACKAGE, Story
 

@@ -1,4 +1,4 @@
-""":class:`~jupyter_green.studies.inference_figures.Figures` as a sentence, a table and a picture.
+""":class:`~jupyter_green.insight.inferences.Figures` as a sentence, a table and a picture.
 
 The HTML needs no script and no style sheet, and inherits the colours of its text: it reads in
 light and dark themes alike.
@@ -10,8 +10,10 @@ import math
 from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
+from jupyter_green.insight.inferences import PER, Figures, InferenceAt
+from jupyter_green.report import html_parts
 from jupyter_green.report.inert import short
-from jupyter_green.studies.inference_figures import PER, Figures, InferenceAt
+from jupyter_green.report.lines import fact, grid
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,
@@ -26,6 +28,7 @@ COMPARED_RUNS = 5
 """Of fewer runs a side nothing is claimed."""
 UNKNOWN = "-"
 LONGEST_TITLE = 60
+LONGEST_SENTENCE = 1000
 
 
 # --- the sentence -------------------------------------------------------------------------
@@ -110,6 +113,16 @@ def text(result: Figures) -> str:
     return "\n".join([_headline(result), "", *lines, "", *_below(result)])
 
 
+def markdown(result: Figures) -> str:
+    """The result as Markdown: sentence, table and notes."""
+    columns = list(_columns(result))
+    table = grid(
+        [title for title, _ in columns], zip(*(cells for _, cells in columns), strict=True), ()
+    )
+    notes = "\n".join(f"- {fact(note)}" for note in (_headline(result), *result.notes))
+    return f"{fact(sentence(result))}\n\n{table}\n\n{notes}"
+
+
 def html(result: Figures) -> str:
     """The result as an HTML fragment with a picture, all text escaped."""
     columns = list(_columns(result))
@@ -128,6 +141,22 @@ def html(result: Figures) -> str:
         f"<tbody>{body}</tbody></table>"
         f"{_picture(result)}{below}</div>"
     )
+
+
+def parts(result: Figures) -> Iterator[str]:
+    """The result as parts of the HTML report."""
+    columns = list(_columns(result))
+    lines = zip(*(cells for _, cells in columns), strict=True)
+    yield f"<p>{html_parts.text(sentence(result), LONGEST_SENTENCE)}</p>"
+    yield html_parts.table(
+        "Energy and time of inference by batch size",
+        [html_parts.number(title) for title, _ in columns],
+        ([html_parts.text(cell) for cell in line] for line in lines),
+    )
+    picture = _picture(result)
+    yield f'<div class="chart">{picture}</div>' if picture else ""
+    notes = (_headline(result), *result.notes)
+    yield html_parts.bullets(html_parts.text(note, LONGEST_SENTENCE) for note in notes)
 
 
 _ROOT = "font-size:13px;line-height:1.4;font-variant-numeric:tabular-nums"
@@ -249,7 +278,6 @@ def _picture(result: Figures) -> str:
     return (
         f'<svg role="img" aria-label="{escape(f"{unit} over batch size: {told}")}" '
         f'viewBox="0 0 {_WIDTH} {_HEIGHT}" width="{_WIDTH}" height="{_HEIGHT}" '
-        f'style="max-width:100%;height:auto;display:block;margin:8px 0" '
         f'font-size="11" fill="currentColor">{"".join(parts)}</svg>'
     )
 
