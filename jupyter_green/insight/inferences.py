@@ -185,7 +185,7 @@ def figures_of(logged: Logged, study: Span) -> Figures | None:
         label=study.name,
         rows=rows,
         metrics={one.name: one.value for one in known if one.source != STUDY},
-        notes=tuple(_notes(session, [span for spans in by_size.values() for span in spans])),
+        notes=tuple(_notes(session, [span for spans in by_size.values() for span in spans], rows)),
     )
 
 
@@ -207,7 +207,7 @@ def _fact(logged: Iterable[Metric], name: str) -> float | None:
     return found[-1] if found else None
 
 
-def _notes(session: Session, spans: Sequence[Span]) -> Iterator[str]:
+def _notes(session: Session, spans: Sequence[Span], rows: Iterable[InferenceAt]) -> Iterator[str]:
     used = {name for span in spans for name, uj in span.energy.uj.items() if uj}
     for name, info in session.counters.items():
         if info.counted and name in used and info.provenance == "modelled":
@@ -221,6 +221,11 @@ def _notes(session: Session, spans: Sequence[Span]) -> Iterator[str]:
         yield (
             f"no figures net of idle: the baseline was measured before {', '.join(unknown)} was "
             "used; measure it again"
+        )
+    if any(row.calls.below_idle for row in rows):
+        yield (
+            "no figures net of idle where they would be below 0: the machine was not idle when the "
+            "baseline was measured; measure it again"
         )
     if session.overlaps:
         yield "another session read the same counters at the time"

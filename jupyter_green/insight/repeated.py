@@ -64,11 +64,16 @@ class Repeated:
 
     @property
     def net_j(self) -> float | None:
-        """Mean joules above those of the idle machine; None without a baseline, and where a
-        counter is missing: a lower bound less something says nothing."""
-        if self.idle_w is None or self.missing:
+        """Mean joules above those of the idle machine; None without a baseline, where a counter is
+        missing (a lower bound less something says nothing), and where it would be below 0."""
+        if self.idle_w is None or self.missing or self.below_idle:
             return None
         return self.energy_j - self.idle_w * self.duration_s
+
+    @property
+    def below_idle(self) -> bool:
+        """The runs took less than the baseline says of the idle machine: that was not idle."""
+        return self.idle_w is not None and self.energy_j < self.idle_w * self.duration_s
 
     def __repr__(self) -> str:
         return " · ".join(self._parts())

@@ -8,7 +8,7 @@ are the user's: bounded here, made harmless by whoever shows the sentence.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 
 from jupyter_green.insight.contest import Pair, Side, is_fraction
@@ -31,7 +31,11 @@ def sentences(pairs: Sequence[Pair], metric: Metric) -> tuple[str, ...]:
     """One a pair; one for all where each has run but once."""
     if len(pairs) > 1 and all(_ran_once(side) for side in (pairs[0].baseline, *_others(pairs))):
         return (f"none of the {len(pairs) + 1} can be judged: one run each.",)
-    return tuple(f"{_sentence(pair, metric)}." for pair in pairs)
+    if len(pairs) > 1 and all(pair.doubt == "modelled" for pair in pairs):
+        # Said once for all of them.
+        told = (_sentence(pair, metric, _time) for pair in pairs)
+        return (f"{MODELLED[0].upper()}{MODELLED[1:]}.", *(f"{one}." for one in told))
+    return tuple(f"{_sentence(pair, metric, _cost)}." for pair in pairs)
 
 
 def _ran_once(side: Side) -> bool:
@@ -42,14 +46,13 @@ def _others(pairs: Sequence[Pair]) -> Iterable[Side]:
     return (pair.other for pair in pairs)
 
 
-def _sentence(pair: Pair, metric: Metric) -> str:
+def _sentence(pair: Pair, metric: Metric, cost: Callable[[Pair], str]) -> str:
     nothing = _nothing(pair)
     if nothing:
         return nothing
-    cost = _cost(pair)
     # "its" is only clear where the sentence has begun with the name.
     told_of_it = any(one is not None and one.found for one in _judged_by(pair))
-    return f"{cost}, and {_quality(pair, metric, told_of_it)}"
+    return f"{cost(pair)}, and {_quality(pair, metric, told_of_it)}"
 
 
 def _judged_by(pair: Pair) -> tuple[Contrast | None, ...]:
@@ -102,10 +105,7 @@ def _energy(pair: Pair) -> str:
     if pair.baseline.at_least or pair.other.at_least:
         return _at_least(pair)
     if not contrast.found:
-        return (
-            f"no difference in energy between {_names(pair)} was found: the interval is "
-            f"{_change_interval(contrast)} ({_runs(contrast)})"
-        )
+        return _no_difference("energy", pair, contrast)
     return f"{short(pair.other.name)} used {_changed(contrast, 'energy', pair)}"
 
 
@@ -114,11 +114,25 @@ def _time(pair: Pair) -> str:
     if contrast is None:
         return "nor can time be judged"
     if not contrast.found:
-        return (
-            f"no difference in time between {_names(pair)} was found: the interval is "
-            f"{_change_interval(contrast)} ({_runs(contrast)})"
-        )
+        return _no_difference("time", pair, contrast)
     return f"{short(pair.other.name)} took {_changed(contrast, 'time', pair)}"
+
+
+def _no_difference(what: str, pair: Pair, contrast: Contrast) -> str:
+    return (
+        f"no difference in {what} between {_names(pair)} was found: the interval is "
+        f"{_change_interval(contrast)} ({_runs(contrast)}{_may_be_chance(contrast)})"
+    )
+
+
+def _may_be_chance(contrast: Contrast) -> str:
+    """Why nothing is claimed where the interval of the pair alone has no 0 in it."""
+    tested = contrast.welch
+    if tested.low <= 0 <= tested.high:
+        return ""
+    if contrast.pairs > 1:
+        return f"; of this pair alone: among {contrast.pairs} it may be chance"
+    return "; a permutation test takes it for chance"
 
 
 def _at_least(pair: Pair) -> str:
@@ -177,7 +191,7 @@ def _changed(contrast: Contrast, what: str, pair: Pair) -> str:
 def _change_interval(contrast: Contrast) -> str:
     """``-2 to +3 %``."""
     ends = _ends(contrast)
-    if ends is None:
+    if ends is None or (ends[0] == 0 and ends[1] >= 2):
         return "too wide to tell"
     low, high = (100 * (end - 1) for end in ends)
     decimals = _enough(low, high, most=_decimals(max(-low, high), DIGITS))
@@ -288,7 +302,7 @@ def _quality(pair: Pair, metric: Metric, told_of_it: bool) -> str:
     decimals = _enough(low, high)
     if not contrast.found:
         ends = f"{_signed(low, decimals)} to {_signed(high, decimals)}{unit}"
-        return f"no difference in {name} was found ({ends})"
+        return f"no difference in {name} was found ({ends}{_may_be_chance(contrast)})"
     return f"{its} was {_differs((low, high), difference, unit, lower)}"
 
 

@@ -236,14 +236,16 @@ class GreenMagics(Magics):
 
     def _measure_baseline(self, seconds: str) -> None:
         try:
-            power_w = measure_baseline(self._tracker, _seconds(seconds))
+            idle = measure_baseline(self._tracker, _seconds(seconds))
         except SettingError as error:
             raise UsageError(f"{error}\n{GREEN_USAGE}") from None
         except JupyterGreenError as error:
             print(error)
             return
-        by_counter = ", ".join(f"{name} {format_power(w)}" for name, w in power_w.items())
-        print(f"Idle: {format_power(sum(power_w.values()))} ({by_counter}).")
+        by_counter = ", ".join(f"{name} {format_power(w)}" for name, w in idle.power_w.items())
+        print(f"Idle: {format_power(sum(idle.power_w.values()))} ({by_counter}).")
+        if idle.doubt:
+            print(idle.doubt)
 
     def _write_report(self, path: str) -> None:
         from jupyter_green.report import forms  # noqa: PLC0415  (not at %load_ext)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import statistics
+import subprocess
+import sys
 
 import pytest
 
@@ -78,6 +81,19 @@ def test_net_of_idle(kernel: Kernel, machine: RaplMachine) -> None:
     assert net_j == pytest.approx(60.0 * 0.5, rel=0.02)
     (baseline,) = kernel.session().baselines
     assert set(baseline.power_w) == set(PACKAGE_AND_DRAM)
+
+
+def test_a_busy_machine_is_no_baseline(kernel: Kernel) -> None:
+    # A third of the processors; the share that makes a machine busy is a fifth.
+    spin = [sys.executable, "-c", "while True: pass"]
+    spinning = [subprocess.Popen(spin) for _ in range(1 + (os.cpu_count() or 1) // 3)]
+    try:
+        reply = kernel.ok("%green baseline 1.5")
+    finally:
+        for process in spinning:
+            process.kill()
+            process.wait()
+    assert "busy meanwhile: this machine was not idle." in reply.everything
 
 
 def test_cell_form_with_set_up(kernel: Kernel) -> None:

@@ -389,6 +389,25 @@ def test_an_interval_without_a_difference_stays_possible() -> None:
     assert low in ("-100", "-100.0", "too")
 
 
+def test_why_nothing_is_claimed_where_an_interval_has_no_0_in_it() -> None:
+    """The test of one pair alone is not that of several side by side."""
+    story = Story()
+    for count in range(5):
+        for label in "abcdefgh":
+            run(story, label, 10.0 + 0.55 * (count - 2) + 1.5 * (label == "b"))
+    found = contest(story.close(), "abcdefgh")
+    energy = found.pairs[0].energy
+    assert energy is not None
+    assert energy.welch.low > 0
+    assert not energy.found
+    assert "(5 runs each; of this pair alone: among 7 it may be chance)" in found.sentences[0]
+
+
+def test_an_interval_that_says_nothing_is_called_so() -> None:
+    found = told_by(([1.0, 1.0, 90.0, 1.0, 1.0], [1.0, 60.0, 1.0, 1.0, 90.0]))
+    assert "the interval is too wide to tell (5 runs each)" in found.verdict
+
+
 # --- what the counters carry --------------------------------------------------------------
 
 
@@ -404,6 +423,19 @@ def test_modelled_figures_show_no_saving(counters: tuple[CounterInfo, ...]) -> N
     assert found.pairs[0].doubt == "modelled"
     energy = found.side("baseline").energy
     assert energy is not None
+
+
+def test_of_several_modelled_labels_it_is_said_once() -> None:
+    story = Story(MODEL)
+    for count in range(5):
+        for label, seconds in (("a", 10.0), ("b", 7.0), ("c", 5.0)):
+            run(story, label, seconds + 0.01 * count)
+    first, *others = contest(story.close(), "abc").sentences
+    assert first.startswith("Modelled: joules are seconds times assumed watts")
+    assert [one.partition(" than ")[0] for one in others] == [
+        "b took 29.9 % less time",
+        "c took 49.9 % less time",
+    ]
 
 
 def test_nothing_could_be_read() -> None:

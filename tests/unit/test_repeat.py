@@ -58,6 +58,14 @@ def test_net_of_idle() -> None:
     assert told(story.session(), RUNS, 1).net_j == pytest.approx((12 - 5) * 2)
 
 
+def test_a_baseline_of_a_machine_that_was_not_idle() -> None:
+    """The runs took 12 W: what is below that of the idle machine is no figure."""
+    found = told(runs(baseline={"package-0": 12.0, "dram-0": 1.0}).session(), RUNS, 1)
+    assert found.below_idle
+    assert found.net_j is None
+    assert not told(runs(baseline={"package-0": 4.0, "dram-0": 1.0}).session(), RUNS, 1).below_idle
+
+
 @pytest.mark.parametrize("baseline", [{"package-0": 4.0}, {"package-0": 4.0, "dram-0": 0.0}])
 def test_a_device_that_was_used_after_the_baseline(baseline: dict[str, float]) -> None:
     """Its idle power is not known, and not zero."""
