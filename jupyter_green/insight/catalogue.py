@@ -102,6 +102,8 @@ class Technique(Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     sources: tuple[Source, ...]
     findings: tuple[str, ...]
     """Kinds of findings that it may answer."""
+    notebook: str | None
+    """Of the project's ``notebooks/``, the one that measures it; its cells have the tag."""
 
     @property
     def has_figure(self) -> bool:

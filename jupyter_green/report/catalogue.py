@@ -116,6 +116,8 @@ def _facts(technique: Technique) -> Iterator[tuple[str, str]]:
     yield "Evidence", "; ".join(f"{name} ({EVIDENCE[name]})" for name in technique.evidence)
     if technique.findings:
         yield "Findings", ", ".join(technique.findings)
+    if technique.notebook:
+        yield "Measured in", f"notebooks/{technique.notebook}.ipynb"
     yield "Tag", f"%%energy --technique {technique.name}"
 
 
