@@ -104,12 +104,15 @@ class Curve:
 def curves_of(metrics: Iterable[Metric]) -> list[Curve]:
     """One curve for each metric of each run, in the order in which they began.
 
-    Values with steps and without a run's name belong to their cell's run; single ones together.
+    Values with steps and without a run's name belong to their cell's run; single ones together. A
+    run begins with its cell, or, where one cell holds several named ones after each other, when the
+    one before it has logged its last value.
     """
     groups: dict[tuple[str, str], list[Metric]] = {}
     for metric in metrics:
         groups.setdefault((metric.name, run_key(metric)), []).append(metric)
-    return [_curve(group) for group in groups.values()]
+    origins = _origins_uj(list(groups.values()))
+    return [_curve(group, origin) for group, origin in zip(groups.values(), origins, strict=True)]
 
 
 def run_key(metric: Metric) -> str:
@@ -145,10 +148,9 @@ def find_knee(points: Sequence[Point], lower_is_better: bool) -> Knee | None:
     return Knee(index, share, gain) if clear else None
 
 
-def _curve(own: Sequence[Metric]) -> Curve:
+def _curve(own: Sequence[Metric], origin_uj: int) -> Curve:
     first = own[0]
     finite = [metric for metric in own if math.isfinite(metric.value)]
-    origin_uj = _origin_uj(own)
     points = tuple(
         Point(metric.session_uj - origin_uj, metric.value, metric.step)
         for metric in finite
@@ -165,8 +167,27 @@ def _curve(own: Sequence[Metric]) -> Curve:
     )
 
 
+def _origins_uj(groups: Sequence[Sequence[Metric]]) -> list[int]:
+    """Session energy at which each run began."""
+    firsts = {id(own[0]): index for index, own in enumerate(groups)}
+    lasts = {id(own[-1]) for own in groups}
+    origins = [_origin_uj(own) for own in groups]
+    ended: dict[tuple[str, int | None], int] = {}
+    in_order = sorted((one for own in groups for one in own), key=lambda one: one.logged_s)
+    for metric in in_order:
+        if metric.run is None:
+            continue
+        place = metric.name, metric.cell
+        if id(metric) in firsts:
+            index = firsts[id(metric)]
+            origins[index] = max(origins[index], ended.get(place, 0))
+        if id(metric) in lasts and metric.session_uj is not None:
+            ended[place] = metric.session_uj
+    return origins
+
+
 def _origin_uj(own: Sequence[Metric]) -> int:
-    """Session energy at which the run began: at the start of the cell of its first value."""
+    """Session energy at the start of the cell of a run's first value."""
     for metric in own:
         if metric.session_uj is not None:
             return metric.session_uj - (metric.cell_uj or 0)

@@ -13,12 +13,10 @@ from dataclasses import dataclass, field
 
 from jupyter_green.errors import RecorderError
 from jupyter_green.insight.repeated import Repeated, loops_of, not_in_baseline, told
-from jupyter_green.insight.windows import TRIAL, Logged
+from jupyter_green.insight.windows import INFERENCE, TRIAL, Logged
 from jupyter_green.sessions.model import STUDY, Metric, Session, Span
 from jupyter_green.units import format_share
 
-INFERENCE = "inference"
-"""Type of the span that holds the runs of one study."""
 BATCH_SIZE, LATENCY, LATENCY_P95 = "batch_size", "latency_s", "latency_p95_s"
 """Names of the metrics by which a study says what its runs cannot tell."""
 PER = 1000

@@ -10,11 +10,13 @@ from functools import cached_property
 from jupyter_green.errors import SettingError
 from jupyter_green.events import ModelDescribed
 from jupyter_green.insight.findings import short
-from jupyter_green.sessions.model import Cell, Metric, Session, Span
+from jupyter_green.sessions.model import STUDY, Cell, Metric, Session, Span
 
 PREPARATION = frozenset({"warm-up", "baseline"})
 """Types of spans that are no repeats."""
 TRIAL = "trial"
+INFERENCE = "inference"
+"""Type of the span that holds the trials of one measure_inference()."""
 
 Place = tuple[str, int]
 """``cell`` or ``span``, and its number."""
@@ -43,6 +45,9 @@ class Logged:
         for cell in session.cells:
             if cell.parent is not None:
                 self._nested.setdefault(cell.parent, []).append(cell.number)
+        self._inferences: dict[int | None, Span] = {
+            span.span: span for span in session.spans if span.type == INFERENCE
+        }
 
     def cells_in(self, number: int | None) -> set[int | None]:
         """The cell and those that ran within it."""
@@ -69,6 +74,14 @@ class Logged:
         return sorted(found, key=_logged_s)
 
 
+    def worth(self, window: Cell | Span) -> list[Metric]:
+        """What was said of the model whose inference a trial measures."""
+        if not isinstance(window, Span) or window.parent not in self._inferences:
+            return []
+        study = self._inferences[window.parent]
+        return [one for one in self.metrics(study) if one.source != STUDY]
+
+
 def _logged_s(metric: Metric) -> float:
     return metric.logged_s
 
@@ -90,8 +103,9 @@ class Window:
 
     @cached_property
     def metrics(self) -> list[Metric]:
-        """Logged during it, in it or in a cell within its cell; in the order of time."""
-        return self.logged.metrics(self.window)
+        """Logged during it, in it or in a cell within its cell; in the order of time. Trials of a
+        measure_inference() have the metrics that were given to the whole."""
+        return [*self.logged.metrics(self.window), *self.logged.worth(self.window)]
 
     @cached_property
     def models(self) -> list[ModelDescribed]:

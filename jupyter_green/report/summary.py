@@ -131,7 +131,8 @@ def _parts(session: Session, window: Window) -> list[str]:
     parts.append(_co2_part(session, energy))
     metrics = list(_metrics(session, window))
     if metrics:
-        parts.append(metric_words(metrics[-1]))
+        higher = [metric for metric in metrics if metric.direction == "higher"]
+        parts.append(metric_words((higher or metrics)[-1]))
     parts.append(provenance_words(energy))
     return [part for part in parts if part]
 

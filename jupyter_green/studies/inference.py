@@ -27,7 +27,6 @@ from jupyter_green.errors import RecorderError, SettingError
 from jupyter_green.events import Tags
 from jupyter_green.insight.inferences import (
     BATCH_SIZE,
-    INFERENCE,
     LATENCY,
     LATENCY_CALLS,
     LATENCY_P95,
@@ -38,7 +37,7 @@ from jupyter_green.insight.inferences import (
     latencies,
 )
 from jupyter_green.insight.repeated import LOOPS, told
-from jupyter_green.insight.windows import Logged
+from jupyter_green.insight.windows import INFERENCE, Logged
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder.names import FIRST_LINE, as_number
 from jupyter_green.recorder.tracker import Tracker

@@ -172,6 +172,18 @@ def test_batch_sizes_are_compared_by_one_call_each(modelled: Kernel) -> None:
     assert found.metric is None
 
 
+def test_what_the_models_are_worth_is_compared(modelled: Kernel) -> None:
+    """As the docstring has it: two models at one batch size, by energy and by accuracy."""
+    modelled.ok(
+        "for label, accuracy in (('fp32', 0.95), ('int8', 0.93)):\n"
+        "    measure_inference(model, [1] * 16, runs=5, label=label, metric={'accuracy': accuracy})"
+    )
+    found = contest(modelled.session(), ("batch 16, fp32", "batch 16, int8"))
+    assert found.metric == "accuracy"
+    assert [side.values for side in found.sides] == [(0.95,) * 5, (0.93,) * 5]
+    assert "2 points lower in every run" in found.verdict
+
+
 def test_what_is_shown(modelled: Kernel) -> None:
     reply = modelled.ok("measure_inference(model, [1] * 16, batch_sizes=[1, 16], runs=5)")
     (text,) = reply.shown

@@ -142,3 +142,30 @@ def test_the_knee_of_a_curve() -> None:
     assert knee.gain == pytest.approx(0.004)
     unknown = [metric(value, n, direction=None) for n, value in enumerate(values)]
     assert curve(*unknown).knee is None
+
+
+def runs_of(*told: tuple[str | None, int]) -> dict[str | None, list[int]]:
+    """Microjoules of the points of each run; values were logged in this order in one cell."""
+    metrics = [
+        metric(0.5, uj, run=run, step=place, logged_s=float(place), cell_uj=uj - 100)
+        for place, (run, uj) in enumerate(told)
+    ]
+    return {one.run: [point.uj for point in one.points] for one in curves_of(metrics)}
+
+
+def test_of_runs_in_one_cell_each_begins_where_the_one_before_has_ended() -> None:
+    told = runs_of(("a", 110), ("a", 120), ("b", 135), ("b", 150), ("c", 155))
+    assert told == {"a": [10, 20], "b": [15, 30], "c": [5]}
+
+
+def test_runs_that_go_on_at_once_begin_with_their_cell() -> None:
+    assert runs_of(("a", 110), ("b", 120), ("a", 130), ("b", 140)) == {"a": [10, 30], "b": [20, 40]}
+    assert runs_of((None, 110), ("b", 120)) == {None: [10], "b": [20]}
+
+
+def test_a_run_of_another_cell_is_none_that_has_ended_before() -> None:
+    first, second = (
+        metric(0.5, 120, cell_uj=20),
+        metric(0.5, 150, run="b", cell=2, cell_uj=20, logged_s=1.0),
+    )
+    assert [one.points[0].uj for one in curves_of([first, second])] == [20, 20]

@@ -3,7 +3,8 @@
 import pytest
 
 from jupyter_green.events import SpanFinished, SpanStarted, Tags
-from jupyter_green.insight.compare import LOOPS, contest
+from jupyter_green.insight.compare import contest
+from jupyter_green.insight.repeated import LOOPS
 from jupyter_green.report import comparison, curves, forms, fragment, text
 from jupyter_green.report.summary import Result
 from jupyter_green.sessions import frames

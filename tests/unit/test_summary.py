@@ -157,3 +157,15 @@ def test_results_are_frozen_and_travel(session: Session) -> None:
     with pytest.raises(FrozenInstanceError):
         result.energy_j = 0.0  # type: ignore[misc]
     assert pickle.loads(pickle.dumps(result)) == result
+
+
+def test_the_line_tells_of_the_quality_and_not_of_what_was_logged_last() -> None:
+    story = Story()
+    number = story.begin("fit()")
+    story.sleep(1)
+    story.metric("accuracy", 0.97, cell=number, direction="higher")
+    story.metric("reached", 1.0, cell=number)
+    story.end(number)
+    session = story.close()
+    assert "accuracy 0.97" in describe(session, session.cells[0])
+    assert "reached" not in describe(session, session.cells[0])

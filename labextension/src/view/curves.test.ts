@@ -27,6 +27,32 @@ test('a curve starts where its run began', () => {
   assert.equal(curve.best?.y, 0.7);
 });
 
+/** The energies of each run's points; values were logged in this order in one cell. */
+function runsOf(...told: [string | null, number][]): Record<string, number[]> {
+  const metrics = told.map(([run, uj], place) =>
+    metric(0.5, uj, { run, step: place, logged_s: place, cell_uj: uj - 100 })
+  );
+  return Object.fromEntries(
+    curvesOf(metrics, 'acc').map(({ run, points }) => [run, points.map(({ x }) => x)])
+  );
+}
+
+test('of runs in one cell each begins where the one before has ended', () => {
+  assert.deepEqual(runsOf(['a', 110], ['a', 120], ['b', 135], ['b', 150], ['c', 155]), {
+    a: [10, 20],
+    b: [15, 30],
+    c: [5]
+  });
+});
+
+test('runs that go on at once begin with their cell', () => {
+  assert.deepEqual(runsOf(['a', 110], ['b', 120], ['a', 130], ['b', 140]), {
+    a: [10, 30],
+    b: [20, 40]
+  });
+  assert.deepEqual(runsOf([null, 110], ['b', 120]), { '': [10], b: [20] });
+});
+
 test('values that are not finite or have no energy are left out and counted', () => {
   const [curve] = curvesOf(
     [metric(NaN, 1), metric(Infinity, 2), metric(0.5, null), metric(0.6, 3)],

@@ -89,7 +89,8 @@ export function curvesOf(metrics: readonly Metric[], name: string): Curve[] {
       runs.set(key, own);
     }
   }
-  return [...runs].map(([key, own]) => curve(key, own));
+  const origins = originsOf([...runs.values()]);
+  return [...runs].map(([key, own], index) => curve(key, own, origins[index]));
 }
 
 /** The same, with the one that is told about at the end: the last that is a curve at all. */
@@ -107,11 +108,11 @@ function runOf(metric: Metric): string {
   return metric.step === null ? '' : `cell ${metric.cell}`;
 }
 
-function curve(key: string, own: readonly Metric[]): Curve {
+function curve(key: string, own: readonly Metric[], origin_uj: number): Curve {
   const first = own[0];
   const lower = first.direction === null ? null : first.direction === 'lower';
   const finite = own.filter(metric => Number.isFinite(metric.value));
-  const points = finite.flatMap(metric => pointOf(metric, originOf(own)));
+  const points = finite.flatMap(metric => pointOf(metric, origin_uj));
   return {
     metric: first.name,
     key,
@@ -126,7 +127,29 @@ function curve(key: string, own: readonly Metric[]): Curve {
   };
 }
 
-/** Session energy at which the run began: at the start of the cell of its first value. */
+/**
+ * Session energy at which each run began: with its cell, or, where one cell holds several named
+ * ones after each other, when the one before it has logged its last value.
+ */
+function originsOf(runs: readonly (readonly Metric[])[]): number[] {
+  const firsts = new Map(runs.map((own, index) => [own[0], index]));
+  const lasts = new Set(runs.map(own => own[own.length - 1]));
+  const origins = runs.map(originOf);
+  const ended = new Map<number | null, number>();
+  const inOrder = runs.flat().sort((one, other) => one.logged_s - other.logged_s);
+  for (const metric of inOrder.filter(({ run }) => run !== null)) {
+    const index = firsts.get(metric);
+    if (index !== undefined) {
+      origins[index] = Math.max(origins[index], ended.get(metric.cell) ?? 0);
+    }
+    if (lasts.has(metric) && metric.session_uj !== null) {
+      ended.set(metric.cell, metric.session_uj);
+    }
+  }
+  return origins;
+}
+
+/** Session energy at the start of the cell of a run's first value. */
 function originOf(own: readonly Metric[]): number {
   const first = own.find(metric => metric.session_uj !== null);
   return first ? first.session_uj! - (first.cell_uj ?? 0) : 0;
