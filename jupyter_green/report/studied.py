@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_green.insight import inferences
-from jupyter_green.report import html_parts, inferred
+from jupyter_green.insight import inferences, layers
+from jupyter_green.report import html_parts, inferred, layered
 from jupyter_green.report.inert import markdown as inert
 from jupyter_green.report.inert import short
 from jupyter_green.report.lines import cut
@@ -44,6 +44,15 @@ VIEWS = (
         text=inferred.text,
         markdown=inferred.markdown,
         parts=inferred.parts,
+    ),
+    View(
+        kind="Layers",
+        found=layers.studies_of,
+        name=lambda result: result.label,
+        sentence=layered.sentence,
+        text=layered.render,
+        markdown=layered.render_markdown,
+        parts=layered.parts,
     ),
 )
 
