@@ -28,6 +28,8 @@ from jupyter_green.insight.statistics import (
 )
 from jupyter_green.optional import require
 from jupyter_green.recorder.names import likely_direction
+from jupyter_green.report.inert import short
+from jupyter_green.sessions.model import Session
 from jupyter_green.studies import arguments, factorial_front, factorial_view
 from jupyter_green.studies.factorial_front import Cell, Return
 from jupyter_green.studies.factorial_rows import Columns, Design, Level, Run, design
@@ -207,7 +209,7 @@ class Effects:
 
 
 def main_effects(
-    rows: pd.DataFrame | Iterable[Mapping[str, Any]] | str | PathLike[str],
+    rows: pd.DataFrame | Iterable[Mapping[str, Any]] | str | PathLike[str] | Session,
     factors: str | Sequence[str],
     energy: str = "energy_j",
     metric: str | None = None,
@@ -221,22 +223,26 @@ def main_effects(
     ::
 
         main_effects("runs.csv", ["conv_layers", "relu"], metric="accuracy")
+        main_effects(session(), ["conv", "linear", "relu"], metric="accuracy")
 
     An effect is the mean of all runs at a level less the mean of all runs at the first (of
-    numbers the smallest), whatever the other factors are. In a balanced design these cancel; where
-    cells are missing or of different size, a note says that effects mix. Intervals (95 %, Welch,
-    of percentages Fieller) take the spread by the other factors for chance: for a weak factor
-    beside a strong one they are wider than they need be. Figures that are missing or not
-    finite are left out of their own means and counted in the notes.
+    numbers the smallest, of texts that of the first row), whatever the other factors are. In a
+    balanced design these cancel; where cells are missing or of different size, a note says that
+    effects mix. Intervals (95 %, Welch, of percentages Fieller) take the spread by the other
+    factors for chance: for a weak factor beside a strong one they are wider than they need be.
+    Figures that are missing or not finite are left out of their own means and counted in the
+    notes.
 
     Args:
         rows: one for each run: a pandas DataFrame, mappings of columns to values, or the path of a
-            CSV file with a header.
+            CSV file with a header, or a session whose labels say the factors, as
+            ``measure("train", label="conv=4 linear=3")``
+            (:func:`~jupyter_green.studies.factorial_session.runs_of`).
         factors: columns of the factors; each has two levels at least, numbers or texts.
         energy: column of joules.
         metric: column of the quality.
         direction: ``"higher"`` or ``"lower"`` is better. Default: as the metric's name tells.
-        duration: column of seconds.
+        duration: column of seconds. Default: none; of a session ``duration_s``.
         modelled: the energy is seconds times assumed watts. Default: as the rows' ``provenance``
             says; measured where there is no such column.
 
@@ -245,6 +251,8 @@ def main_effects(
         StatisticsError: there is no usable row, or a factor has one level only.
         MetricError: the direction is neither ``"higher"`` nor ``"lower"``.
     """
+    if duration is None and isinstance(rows, Session):
+        duration = "duration_s"
     columns = Columns(
         arguments.text("energy", energy),
         None if duration is None else arguments.text("duration", duration),
@@ -255,7 +263,8 @@ def main_effects(
         raise SettingError(f"modelled must be True, False or None, it is {modelled!r:.60}")
     found = design(rows, factors, columns)
     if not any(run.energy_j is not None for run in found.runs):
-        raise StatisticsError(f"no usable row has an energy in {energy!r:.60}")
+        why = "".join(f"; {short(reason)}" for reason in list(found.reasons)[:3])
+        raise StatisticsError(f"no usable row has an energy in {energy!r:.60}{why}")
     responses: list[tuple[Response, str]] = [("energy", "energy_j")]
     responses += [("time", "duration_s")] if duration is not None else []
     responses += [("metric", "metric")] if metric is not None else []

@@ -1,7 +1,8 @@
 """Training runs of a factorial design, as users have them: read and checked, before any figure.
 
-Rows are a pandas DataFrame, mappings, or a CSV file with a header. What is missing in a row (NaN,
-None, an empty field) or not finite is left out of its own mean only, and counted.
+Rows are a pandas DataFrame, mappings, a CSV file with a header, or the labelled runs of a session.
+What is missing in a row (NaN, None, an empty field) or not finite is left out of its own mean only,
+and counted.
 """
 
 from __future__ import annotations
@@ -19,7 +20,9 @@ from typing import Any
 from jupyter_green.errors import SettingError, StatisticsError
 from jupyter_green.insight.statistics import LARGEST
 from jupyter_green.report.inert import short
+from jupyter_green.sessions.model import Session
 from jupyter_green.studies import arguments
+from jupyter_green.studies.factorial_session import runs_of
 
 Level = Hashable
 Levels = tuple[Level, ...]
@@ -56,6 +59,8 @@ class Design:
     """How many rows lack what: the level of a factor, energy, time, metric."""
     modelled: int
     """Rows whose energy is said to be modelled."""
+    reasons: Mapping[str, int]
+    """Why runs of a session have no figures, or no energy, and how many."""
 
     @property
     def by_cell(self) -> dict[Levels, list[Run]]:
@@ -103,8 +108,9 @@ def design(rows: Any, factors: Any, columns: Columns) -> Design:
             time is below 0, or rows are given as something else.
         StatisticsError: there is no usable row, or a factor has one level only.
     """
-    records = _records(rows)
     names = _factors(factors)
+    is_session = isinstance(rows, Session)
+    records = runs_of(rows, names, columns.metric) if is_session else _records(rows)
     _check_columns(records, [*names, *columns.figures])
     left_out: Counter[str] = Counter()
     runs = list(_runs(records, names, columns, left_out))
@@ -112,7 +118,8 @@ def design(rows: Any, factors: Any, columns: Columns) -> Design:
     for name, own in zip(names, levels, strict=True):
         _check_levels(name, own, len(runs))
     modelled = sum(MODELLED in str(record.get(PROVENANCE, "")).lower() for record in records)
-    return Design(names, levels, tuple(runs), dict(left_out), modelled)
+    reasons = Counter(record["left_out"] for record in records if is_session and record["left_out"])
+    return Design(names, levels, tuple(runs), dict(left_out), modelled, dict(reasons))
 
 
 # --- rows ---------------------------------------------------------------------------------
@@ -129,8 +136,8 @@ def _records(rows: Any) -> list[Record]:
         found = rows.to_dict("records")
     elif isinstance(rows, Mapping) or not isinstance(rows, Iterable):
         raise SettingError(
-            "rows must be a pandas DataFrame, a list of mappings, or the path of a CSV file; it is "
-            f"{arguments.shown(rows)}"
+            "rows must be a pandas DataFrame, a list of mappings, the path of a CSV file, or a "
+            f"Session; it is {arguments.shown(rows)}"
         )
     else:
         found = list(rows)

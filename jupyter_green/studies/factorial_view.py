@@ -64,8 +64,6 @@ def _told(result: Effects, effect: Effect, change: Change) -> str:
         ends = (mean(values) for values in (change.first_values, change.values))
         return f"{what} from {' to '.join(_amount(effect, end) for end in ends)}"
     about = [_interval(change)]
-    if modelled:
-        about.append(MODELLED)
     if change.contrast is not None and not change.contrast.found:
         about.append("not told from chance")
     return f"{_signed(change.percent)} % {what} ({'; '.join(about)})"
@@ -112,6 +110,8 @@ def _notes(result: Effects) -> Iterator[str]:
     for name, count in design.left_out.items():
         kind = "a level" if name in design.factors else "a finite value"
         yield f"{_rows(count)} without {kind} of {short(name)}: left out"
+    for reason, count in list(design.reasons.items())[:MOST_CELLS]:
+        yield f"{count:,} run{'s' * (count != 1)} without figures: {short(reason)}"
     if design.missing_count:
         unnamed = design.missing_count - len(design.missing[:MOST_CELLS])
         named = "; ".join(_cell(result, cell) for cell in design.missing[:MOST_CELLS])
