@@ -115,11 +115,21 @@ def _runs(session: Session) -> Iterable[list[Curve]]:
     category, deliberate = session.ledger.category_of, deliberate_cells(session)
     groups: defaultdict[tuple[str | None, int | None], list[Curve]] = defaultdict(list)
     for curve in curves_of(session.results):
-        if curve.lower is None or curve.cell in deliberate:
+        if curve.lower is None or curve.cell in deliberate or _is_of_several(session, curve):
             continue
         if curve.cell is None or category.get(curve.cell, "productive") == "productive":
             groups[curve.run, None if curve.run else curve.cell].append(curve)
     return groups.values()
+
+
+def _is_of_several(session: Session, curve: Curve) -> bool:
+    """Single values of no run: one in each of several cells or labelled spans is a row of
+    trainings, and none that goes on for too long."""
+    if curve.run is not None or any(point.step is not None for point in curve.points):
+        return False
+    own = [one for one in session.results if one.name == curve.metric and one.run is None]
+    labels = {span.tags.label for span in session.spans if span.cell == curve.cell}
+    return len({one.cell for one in own}) > 1 or len(labels - {None}) > 1
 
 
 def _past_uj(curve: Curve) -> int:

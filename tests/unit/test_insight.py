@@ -5,7 +5,14 @@ from typing import Any
 import pytest
 from hypothesis import given
 
-from jupyter_green.events import ModelDescribed, OverlapSeen, Refusal, Tags
+from jupyter_green.events import (
+    ModelDescribed,
+    OverlapSeen,
+    Refusal,
+    SpanFinished,
+    SpanStarted,
+    Tags,
+)
 from jupyter_green.insight.findings import Finding, energy_text
 from jupyter_green.insight.judgement import findings_of
 from jupyter_green.insight.told import told
@@ -71,6 +78,27 @@ def test_past_the_knee() -> None:
     assert finding.evidence[0].name == "accuracy"
     assert finding.evidence[0].words == "0.9 at 36 J (step 2), 0.904 at 96 J, 0.4 points more"
     assert finding.evidence[1].name == "mlp"
+
+
+@pytest.mark.parametrize("where", ["labelled spans", "cells"])
+def test_single_values_of_several_trainings_are_no_training(where: str) -> None:
+    """A grid of settings, each with its result: nobody could have stopped it early."""
+    story = Story()
+    number = story.begin("grid()")
+    for count, value in enumerate((0.5, 0.8, 0.9, 0.903, 0.904, 0.904, 0.904, 0.904)):
+        if where == "cells" and count:
+            story.end(number)
+            number = story.begin(f"fit({count})")
+        story.feed(
+            SpanStarted(
+                span=count, name="fit", tags=Tags(label=f"n={count}"), cell=number, **story.stamp()
+            )
+        )
+        story.sleep(1.0)
+        story.metric("accuracy", value, direction="higher", cell=number)
+        story.feed(SpanFinished(span=count, **story.stamp()))
+    story.end(number)
+    assert "past the knee" not in kinds(story.close())
 
 
 def test_a_metric_that_still_gains_speaks_for_the_epochs() -> None:
