@@ -53,7 +53,7 @@ CLEARLY = 10.0
 (imports, compilation); a shorter one is timed again."""
 LONGEST_ERROR = 200
 
-Subject = str | Callable[[], Any] | Mapping[str, Callable[[], Any]]
+Subject = str | Callable[..., Any] | Mapping[str, Callable[..., Any]]
 Recorded = Session | str
 
 
@@ -129,9 +129,11 @@ def compare(  # noqa: PLR0913  (a study has that many choices)
     Texts are labels (``%%energy --label``, ``measure(label=)``) or names of runs that have been
     measured. Callables are run: warmed up, then in ``repeats`` rounds of random order, each as a
     span that carries its name as label. They return their quality: a number, a mapping of
-    metrics, or nothing; it is logged with the run ``name#round``. One that is too short for the
-    counters is called several times a run. What one of them raises is recorded, and the others go
-    on; an interrupt ends the study, and what was measured by then stays in the session.
+    metrics, or nothing; it is logged with the run ``name#round``. One that takes an argument gets
+    the number of its round, 0 in warm-ups: a seed, which all techniques share. One that is too
+    short for the counters is called several times a run. What one of them raises is recorded, and
+    the others go on; an interrupt ends the study, and what was measured by then stays in the
+    session.
 
     GPUs are waited for at both ends of a run. The sides are compared by Welch's t test and a
     permutation test, corrected for their number after Holm; the same repeated against itself is
@@ -205,7 +207,7 @@ def _recorded(given: object) -> Session:
     return library.load(library.find(load_settings().settings.data_dir, given))
 
 
-def _callables(subjects: Sequence[Subject]) -> dict[str, Callable[[], Any]]:
+def _callables(subjects: Sequence[Subject]) -> dict[str, Callable[..., Any]]:
     """What is run, by name.
 
     Raises:
@@ -269,9 +271,11 @@ class _Technique:
 
     tracker: Tracker
     name: str
-    function: Callable[[], Any]
+    function: Callable[..., Any]
     how: How
     loops: int = 1
+    round: int = 0
+    """That is being run, from 1 on; 0: a warm-up."""
     troubles: dict[str, None] = field(default_factory=dict)
     """What it raised, or returned that is no metric, in sentences."""
 
@@ -284,6 +288,7 @@ class _Technique:
 
     def trial(self, count: int) -> None:
         """A run that counts."""
+        self.round = count
 
         def logged(loops: int) -> None:
             run = f"{self.name}#{count}"
@@ -296,8 +301,9 @@ class _Technique:
     def loop(self, loops: int) -> Any:
         """Call it so often, and wait for its work; returns what the last call did."""
         function, returned = self.function, None
+        given = (self.round,) if _takes_its_round(function) else ()
         for _ in range(loops):
-            returned = function()
+            returned = function(*given)
         gpu_sync.synchronize(self.tracker.problems)
         return returned
 
@@ -344,7 +350,7 @@ class _Study:
     """Runs callables, and compares what that took."""
 
     def __init__(
-        self, tracker: Tracker, callables: Mapping[str, Callable[[], Any]], how: How, plan: _Plan
+        self, tracker: Tracker, callables: Mapping[str, Callable[..., Any]], how: How, plan: _Plan
     ) -> None:
         self._tracker = tracker
         self._how = how
@@ -407,6 +413,17 @@ class _Study:
             f"warm-up{'s' * (plan.warmup != 1)} each{spent}."
         ]
         return [*notes, *(f"{told}." for one in self._techniques for told in one.troubles)]
+
+
+def _takes_its_round(function: Callable[..., Any]) -> bool:
+    """It cannot be called without one argument by place."""
+    try:
+        known = inspect.signature(function).parameters.values()
+    except (TypeError, ValueError):  # of some callables nobody knows
+        return False
+    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
+    needed = [one for one in known if one.default is one.empty and one.kind in by_place]
+    return len(needed) == 1
 
 
 def _needed_s(session: Session) -> float:

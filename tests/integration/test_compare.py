@@ -126,6 +126,16 @@ def test_one_that_fails_and_one_that_always_does(ready: Kernel) -> None:
     assert all(b.started_s - a.finished_s >= 0.1 for a, b in pairwise(spans))
 
 
+def test_the_number_of_the_round_is_a_seed_for_all(ready: Kernel) -> None:
+    ready.ok(
+        "seen = {'a': [], 'b': []}\n"
+        "def run(name, round):\n    seen[name].append(round)\n    time.sleep(0.1)\n"
+        "compared = compare({'a': lambda seed: run('a', seed), 'b': lambda seed: run('b', seed)},\n"
+        "    repeats=3, loops=1)"
+    )
+    assert ready.ask("seen") == {"a": [0, 1, 2, 3], "b": [0, 1, 2, 3]}
+
+
 def test_an_interrupt_ends_the_study_and_loses_nothing(ready: Kernel) -> None:
     ready.ok(
         "calls = []\n"

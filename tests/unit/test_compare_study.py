@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_green.errors import RecorderError, SessionNotFound, SettingError
 from jupyter_green.recorder import tracker as trackers
-from jupyter_green.studies.compare import Compared, _callables, compare
+from jupyter_green.studies.compare import Compared, _callables, _takes_its_round, compare
 from tests.simulators.story import Story
 
 
@@ -152,3 +152,22 @@ def test_where_there_is_nothing(tmp_path: Path) -> None:
         compare("a", "b")
     with pytest.raises(SessionNotFound):
         compare("a", "b", session=str(tmp_path / "nothing.ndjson"))
+
+
+@pytest.mark.parametrize(
+    ("function", "takes"),
+    [
+        (f, False),
+        (Model(), False),
+        (lambda seed: seed, True),
+        (lambda seed, depth=3: seed, True),
+        (lambda seed=0: seed, False),
+        (lambda *seeds: seeds, False),
+        (lambda one, two: one, False),
+        (functools.partial(lambda one, two: one, 1), True),
+        (functools.partial(lambda seed: seed, seed=1), False),
+        (dict, False),
+    ],
+)
+def test_who_gets_the_number_of_its_round(function: Callable[..., Any], takes: bool) -> None:
+    assert _takes_its_round(function) is takes
