@@ -18,15 +18,23 @@ __version__ = "0.1.0"
 
 __all__ = [
     "EnergyPanel",
+    "StopSearch",
     "__version__",
     "autolog",
     "compare",
+    "compare_searches",
     "describe_model",
+    "inference_of",
+    "layers_of",
     "load_ipython_extension",
     "log",
+    "main_effects",
     "measure",
     "measure_inference",
+    "measure_layers",
+    "measure_trials",
     "save_report",
+    "searches_of",
     "session",
     "track",
     "unload_ipython_extension",
@@ -39,19 +47,32 @@ if TYPE_CHECKING:
     from jupyter_green.integrations import autolog
     from jupyter_green.notebook.widget import EnergyPanel
     from jupyter_green.studies.compare import compare
-    from jupyter_green.studies.inference import measure_inference
+    from jupyter_green.studies.factorial import main_effects
+    from jupyter_green.studies.inference import inference_of, measure_inference
+    from jupyter_green.studies.layers import layers_of, measure_layers
+    from jupyter_green.studies.search import compare_searches, searches_of
+    from jupyter_green.studies.search_stop import StopSearch
+    from jupyter_green.studies.search_trials import measure_trials
     from jupyter_green.studies.track import track
 
 # Loaded on use: the package is imported by the recorder, too, which needs none of this.
 _MODULES = {
     "EnergyPanel": "notebook.widget",
+    "StopSearch": "studies.search_stop",
     "autolog": "integrations",
     "compare": "studies.compare",
+    "compare_searches": "studies.search",
     "describe_model": "api",
+    "inference_of": "studies.inference",
+    "layers_of": "studies.layers",
     "log": "api",
+    "main_effects": "studies.factorial",
     "measure": "api",
     "measure_inference": "studies.inference",
+    "measure_layers": "studies.layers",
+    "measure_trials": "studies.search_trials",
     "save_report": "api",
+    "searches_of": "studies.search",
     "session": "api",
     "track": "studies.track",
 }

@@ -238,7 +238,8 @@ class SpanStarted(Stamped, frozen=True, kw_only=True, omit_defaults=True):
     span: int
     name: str
     type: str = "measure"
-    """measure, statement, training, epoch, evaluation, run, trial, warm-up, baseline or task."""
+    """measure, statement, training, epoch, evaluation, run, trial, warm-up, baseline, task, or the
+    name of a study: inference, layers."""
     parent: int | None = None
     cell: int | None = None
     thread: str = "main"
@@ -250,6 +251,7 @@ class SpanFinished(Stamped, frozen=True, kw_only=True, omit_defaults=True):
 
     span: int
     status: str = "ok"
+    """ok, error, interrupted, or pruned: a trial that a search gave up early."""
     error: str | None = None
 
 

@@ -9,8 +9,8 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from jupyter_green.insight import inferences, layers
-from jupyter_green.report import html_parts, inferred, layered
+from jupyter_green.insight import inferences, layers, searches
+from jupyter_green.report import html_parts, inferred, layered, searched
 from jupyter_green.report.inert import markdown as inert
 from jupyter_green.report.inert import short
 from jupyter_green.report.lines import cut
@@ -44,6 +44,15 @@ VIEWS = (
         text=inferred.text,
         markdown=inferred.markdown,
         parts=inferred.parts,
+    ),
+    View(
+        kind="Search strategies",
+        found=searches.studies_of,
+        name=searched.name,
+        sentence=searched.sentence,
+        text=searched.render,
+        markdown=searched.render_markdown,
+        parts=searched.parts,
     ),
     View(
         kind="Layers",

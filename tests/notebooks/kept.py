@@ -43,11 +43,6 @@ class Kept:
         return [one for one in self.notebook.cells if one.cell_type == "code" and one.source]
 
     @property
-    def prose(self) -> str:
-        """All Markdown."""
-        return "\n\n".join(one.source for one in self.notebook.cells if one.cell_type == "markdown")
-
-    @property
     def claims(self) -> Any:
         """The cell that says what the run has shown."""
         (cell,) = (one for one in self.code if CLAIMS in one.metadata.get("tags", ()))

@@ -1,0 +1,336 @@
+"""Strategies of search side by side: as text, Markdown, HTML, in reports, data frame.
+
+All names are made harmless here.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from html import escape
+from typing import TYPE_CHECKING
+
+from jupyter_green.insight.searches_values import Outcome, Strategy
+from jupyter_green.insight.statistics import Estimate
+from jupyter_green.report import html_parts, searched_drawn
+from jupyter_green.report.inert import markdown, short
+from jupyter_green.report.lines import cut, display_width, grid
+from jupyter_green.units import (
+    UJ_PER_J,
+    format_duration,
+    format_energy,
+    format_energy_with_bound,
+    format_number,
+)
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+LONGEST_SENTENCE = 1500
+LONGEST_NAME = 60
+NAME_IN_TEXT = 30
+MOST_ON_FRONT = 10
+"""Trials of the front that are listed."""
+TEXT_COLUMNS = (0, 8)
+"""Columns of words, which begin at the left."""
+
+
+# --- the table ----------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Table:
+    titles: tuple[str, ...]
+    lines: tuple[tuple[str, ...], ...]
+    left: tuple[int, ...]
+    """Columns of words."""
+
+
+def columns(outcome: Outcome) -> tuple[str, ...]:
+    """Titles of the columns of :func:`rows`; empty ones are left out by the views."""
+    return (
+        "Strategy",
+        "Searches",
+        "Reached",
+        "Energy to target",
+        "Time to target",
+        "Energy in all",
+        "Trials",
+        f"Best {short(outcome.metric, 40)}",
+        "Remarks",
+    )
+
+
+def rows(outcome: Outcome) -> list[tuple[str, ...]]:
+    """One a strategy, with a text for each column. Names are on one line and bounded, no more."""
+    return [_row(outcome, strategy) for strategy in outcome.strategies]
+
+
+def _row(outcome: Outcome, strategy: Strategy) -> tuple[str, ...]:
+    compared, attempts = len(strategy.compared), len(strategy.searches)
+    limit = "≥ " if strategy.missing else ""
+    arrived = any(one.reached for one in outcome.strategies)
+    return (
+        short(strategy.name, LONGEST_NAME) or "(no text)",
+        str(compared) if compared == attempts else f"{compared} of {attempts}",
+        f"{strategy.reached} of {compared}" if compared else "",
+        f"{limit}{_energy(strategy.energy)}" if arrived and strategy.energy else "",
+        _duration(strategy.duration) if arrived and strategy.duration else "",
+        f"{limit}{_energy(strategy.total)}" if strategy.total else "",
+        f"{len(strategy.trials):,}",
+        "" if strategy.quality is None else _value(strategy.quality),
+        ", ".join(_remarks(outcome, strategy)),
+    )
+
+
+def _energy(energy: Estimate) -> str:
+    if energy.low is None:
+        return format_energy(energy.mean * UJ_PER_J)
+    return format_energy_with_bound(energy.mean * UJ_PER_J, (energy.mean - energy.low) * UJ_PER_J)
+
+
+def _duration(duration: Estimate) -> str:
+    text = format_duration(duration.mean)
+    if duration.low is None:
+        return text
+    return f"{text} ± {format_duration(duration.mean - duration.low)}"
+
+
+def _value(quality: Estimate) -> str:
+    """With two digits of its half-width."""
+    half = 0.0 if quality.low is None else quality.mean - quality.low
+    if not half or abs(quality.mean) >= 1e9:
+        return f"{quality.mean:.6g}"
+    decimals = min(8, max(0, 1 - math.floor(math.log10(half))))
+    return f"{quality.mean:.{decimals}f} ± {half:.{decimals}f}"
+
+
+def _remarks(outcome: Outcome, strategy: Strategy) -> Iterable[str]:
+    for what, count in sorted(strategy.outcomes.items()):
+        if what != "completed":
+            yield f"{count:,} {what}"
+    if 0 < strategy.reached < len(strategy.compared):
+        yield "limited to the horizon"
+    if strategy.provenance and strategy.provenance != ("measured",):
+        yield " + ".join(strategy.provenance)
+
+
+def _table(outcome: Outcome) -> _Table:
+    """Without the columns in which nothing stands."""
+    titles, lines = columns(outcome), rows(outcome)
+    used = [place for place in range(len(titles)) if any(line[place] for line in lines)]
+    return _Table(
+        tuple(titles[place] for place in used),
+        tuple(tuple(line[place] for place in used) for line in lines),
+        tuple(new for new, place in enumerate(used) if place in TEXT_COLUMNS),
+    )
+
+
+def _verdict(outcome: Outcome) -> list[str]:
+    """Made harmless for a terminal, as the notes are."""
+    return [short(one, LONGEST_SENTENCE) for one in outcome.sentences]
+
+
+def _notes(outcome: Outcome) -> list[str]:
+    return [short(one, LONGEST_SENTENCE) for one in (*front_words(outcome), *outcome.notes)]
+
+
+def front_words(outcome: Outcome) -> Iterable[str]:
+    """The Pareto front of the trials in a sentence."""
+    if not outcome.front:
+        return
+    shown = outcome.front[-MOST_ON_FRONT:]
+    modelled = " (modelled)" if any("modelled" in one.provenance for one in shown) else ""
+    parts = (
+        f"{format_number(trial.value or 0.0, 4)} for {format_energy((trial.energy_j or 0) * 1e6)} "
+        f"({short(trial.search, NAME_IN_TEXT)}, trial {trial.number})"
+        for trial in shown
+    )
+    more = len(outcome.front) - len(shown)
+    yield (
+        f"The front of {short(outcome.metric, 40)} and joules of single trials{modelled}: "
+        f"{', '.join(parts)}{f', and {more} below' if more else ''}."
+    )
+
+
+# --- text and Markdown --------------------------------------------------------------------
+
+
+def render(outcome: Outcome) -> str:
+    """The outcome as text, the verdict first."""
+    table = _table(outcome)
+    lines = [table.titles, *((cut(line[0], NAME_IN_TEXT), *line[1:]) for line in table.lines)]
+    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
+    drawn = (_aligned(line, widths, table.left) for line in lines)
+    return "\n".join([*_verdict(outcome), "", *drawn, "", *_notes(outcome)]).rstrip()
+
+
+def _aligned(line: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> str:
+    texts = []
+    for place, (text, width) in enumerate(zip(line, widths, strict=True)):
+        blank = " " * (width - display_width(text))
+        texts.append(text + blank if place in left else blank + text)
+    return "  ".join(texts).rstrip()
+
+
+def render_markdown(outcome: Outcome) -> str:
+    """The outcome as Markdown, for a pull request."""
+    table = _table(outcome)
+    figures = grid(table.titles, table.lines, left=table.left)
+    verdict, notes = map(markdown, _verdict(outcome)), map(markdown, _notes(outcome))
+    return "\n\n".join([*verdict, figures, *notes])
+
+
+# --- HTML for the output of a cell --------------------------------------------------------
+
+_ROOT = "font-size:13px;line-height:1.4;max-width:60em;font-variant-numeric:tabular-nums"
+_CELL = "padding:2px 12px 2px 0;vertical-align:top"
+_SMALL = "font-size:11px;opacity:.75"
+_PICTURE = f"max-width:{searched_drawn.WIDTH}px;margin-top:8px"
+
+
+def fragment(outcome: Outcome) -> str:
+    """Verdict, table and drawing: no script, no style sheet, colours of text inherited."""
+    verdict = "".join(f"<div>{_inert(one)}</div>" for one in _verdict(outcome))
+    told = "".join(f'<li style="margin:2px 0">{_inert(one)}</li>' for one in _notes(outcome))
+    below = f'<ul style="margin:8px 0 0;padding-left:18px;{_SMALL}">{told}</ul>' if told else ""
+    return (
+        f'<div style="{_ROOT}"><div style="font-size:14px;font-weight:600">{verdict}</div>'
+        f'{_html_table(_table(outcome))}<div style="{_PICTURE}">{searched_drawn.drawing(outcome)}'
+        f"</div>{below}</div>"
+    )
+
+
+def _inert(line: str) -> str:
+    return f"<bdi>{escape(line)}</bdi>"
+
+
+def _html_table(table: _Table) -> str:
+    def align(place: int) -> str:
+        return "left" if place in table.left else "right;white-space:nowrap"
+
+    head = "".join(
+        f'<th scope="col" style="{_CELL};text-align:{align(place)}">{escape(title)}</th>'
+        for place, title in enumerate(table.titles)
+    )
+    body = "".join(
+        '<tr style="background:none;border-top:1px solid rgba(128,128,128,.35)">'
+        + "".join(
+            f'<td style="{_CELL};text-align:{align(place)}">{_inert(text)}</td>'
+            for place, text in enumerate(line)
+        )
+        + "</tr>"
+        for line in table.lines
+    )
+    return (
+        '<table style="border-collapse:collapse;margin:10px 0 0;font-size:inherit;color:inherit">'
+        f'<thead><tr style="background:none">{head}</tr></thead><tbody>{body}</tbody></table>'
+    )
+
+
+# --- in the reports of a session ----------------------------------------------------------
+
+
+def name(outcome: Outcome) -> str:
+    """What the study is called: its metric and its strategies."""
+    return f"{outcome.metric} by {', '.join(one.name for one in outcome.strategies)}"
+
+
+def sentence(outcome: Outcome) -> str:
+    """The verdict on one line."""
+    return " ".join(_verdict(outcome))
+
+
+def parts(outcome: Outcome) -> Iterator[str]:
+    """The outcome as parts of the HTML report, where nothing may have a style of its own."""
+    for one in _verdict(outcome):
+        yield f"<p>{html_parts.text(one, LONGEST_SENTENCE)}</p>"
+    drawn = searched_drawn.drawing(outcome)
+    yield f'<div class="chart">{drawn}</div>' if drawn else ""
+    table = _table(outcome)
+    titles = (
+        html_parts.Column(title, "name" if place == 0 else "")
+        if place in table.left
+        else html_parts.number(title)
+        for place, title in enumerate(table.titles)
+    )
+    lines = ([html_parts.text(text) for text in line] for line in table.lines)
+    yield html_parts.table("Strategies by what the target took", tuple(titles), lines)
+    yield html_parts.bullets(html_parts.text(one, LONGEST_SENTENCE) for one in _notes(outcome))
+
+
+# --- a data frame -------------------------------------------------------------------------
+
+_TEXT = "string[python]"
+TRIAL_COLUMNS: Mapping[str, str] = {
+    "strategy": _TEXT,
+    "search": _TEXT,
+    "seed": "Int64",
+    "trial": "int64",
+    "span": "int64",
+    "started_s": "float64",
+    "duration_s": "float64",
+    "outcome": _TEXT,
+    "error": _TEXT,
+    "metric": _TEXT,
+    "value": "float64",
+    "best": "float64",
+    "energy_j": "float64",
+    "bound_j": "float64",
+    "search_energy_j": "float64",
+    "search_duration_s": "float64",
+    "missing": _TEXT,
+    "provenance": _TEXT,
+    "at_target": "boolean",
+    "on_front": "boolean",
+}
+"""Columns of :func:`trials_dataframe` with their types. ``search_energy_j`` and
+``search_duration_s`` are those from the search's start to the value, the sampler's work included.
+"""
+
+
+def trials_dataframe(outcome: Outcome) -> pd.DataFrame:
+    """All trials, one row each."""
+    import pandas as pd  # noqa: PLC0415  (loads on use)
+
+    front = {trial.span for trial in outcome.front}
+    records = [
+        {
+            "strategy": trial.strategy,
+            "search": trial.search,
+            "seed": search.seed,
+            "trial": trial.number,
+            "span": trial.span,
+            "started_s": trial.started_s,
+            "duration_s": trial.duration_s,
+            "outcome": trial.outcome,
+            "error": trial.error,
+            "metric": outcome.metric,
+            "value": trial.value,
+            "best": trial.best,
+            "energy_j": trial.energy_j,
+            "bound_j": trial.bound_j,
+            "search_energy_j": trial.at_j,
+            "search_duration_s": trial.at_s,
+            "missing": ", ".join(trial.missing) or None,
+            "provenance": " + ".join(trial.provenance) or None,
+            "at_target": _is_at(outcome, trial.value),
+            "on_front": trial.span in front,
+        }
+        for strategy in outcome.strategies
+        for search in strategy.searches
+        for trial in search.trials
+    ]
+    return pd.DataFrame(
+        {
+            name: pd.Series([record[name] for record in records], dtype=dtype)
+            for name, dtype in TRIAL_COLUMNS.items()
+        }
+    )
+
+
+def _is_at(outcome: Outcome, value: float | None) -> bool | None:
+    if value is None or outcome.target is None:
+        return None
+    return value <= outcome.target if outcome.lower else value >= outcome.target
