@@ -73,7 +73,6 @@ class Logged:
             found += own[start : bisect_right(own, until_s, key=_logged_s)]
         return sorted(found, key=_logged_s)
 
-
     def worth(self, window: Cell | Span) -> list[Metric]:
         """What was said of the model whose inference a trial measures."""
         if not isinstance(window, Span) or window.parent not in self._inferences:

@@ -8,8 +8,7 @@ frame. All names in them are made harmless here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -19,7 +18,7 @@ from jupyter_green.insight.statistics import Contrast, Estimate
 from jupyter_green.insight.verdict import change_of, quality_change_of
 from jupyter_green.report import compared_drawn, html_parts
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.lines import cut, display_width, grid
+from jupyter_green.report.study_table import StudyTable
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import (
     UJ_PER_J,
@@ -35,7 +34,6 @@ if TYPE_CHECKING:
 
 LONGEST_SENTENCE = 1000
 LONGEST_NAME = 60
-NAME_IN_TEXT = 30
 MOST_IN_SHORT, SENTENCES_IN_SHORT = 8, 3
 """Labels that are compared where only the verdict is told, and its sentences."""
 TEXT_COLUMNS = (0, 9)
@@ -176,23 +174,8 @@ def _size(size_bytes: int) -> str:
     return f"{format_number(size_bytes / 1e6)} MB"
 
 
-@dataclass(frozen=True)
-class _Table:
-    titles: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    left: tuple[int, ...]
-    """Columns of words."""
-
-
-def _table(contest: Contest) -> _Table:
-    """Without the columns in which nothing stands."""
-    titles, lines = columns(contest), rows(contest)
-    used = [i for i in range(len(titles)) if any(line[i] for line in lines)]
-    return _Table(
-        tuple(titles[i] for i in used),
-        tuple(tuple(line[i] for i in used) for line in lines),
-        tuple(place for place, i in enumerate(used) if i in TEXT_COLUMNS),
-    )
+def _table(contest: Contest) -> StudyTable:
+    return StudyTable.of(columns(contest), rows(contest), TEXT_COLUMNS)
 
 
 def _verdict(contest: Contest) -> list[str]:
@@ -209,20 +192,9 @@ def _notes(contest: Contest) -> list[str]:
 
 def render(contest: Contest) -> str:
     """The comparison as text, the verdict first."""
-    table = _table(contest)
-    lines = [table.titles, *((cut(line[0], NAME_IN_TEXT), *line[1:]) for line in table.lines)]
-    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
-    drawn = (_aligned(line, widths, table.left) for line in lines)
     notes = _notes(contest)
-    return "\n".join([*_verdict(contest), "", *drawn, *([""] if notes else []), *notes])
-
-
-def _aligned(line: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> str:
-    texts = []
-    for place, (text, width) in enumerate(zip(line, widths, strict=True)):
-        blank = " " * (width - display_width(text))
-        texts.append(text + blank if place in left else blank + text)
-    return "  ".join(texts).rstrip()
+    table = _table(contest).text
+    return "\n".join([*_verdict(contest), "", *table, *([""] if notes else []), *notes])
 
 
 def in_short(session: Session) -> list[str]:
@@ -249,8 +221,7 @@ def _is_judged(pair: Pair) -> bool:
 
 def render_markdown(contest: Contest) -> str:
     """The comparison as Markdown, for a pull request."""
-    table = _table(contest)
-    figures = grid(table.titles, table.lines, left=table.left)
+    figures = _table(contest).markdown
     verdict, notes = map(markdown, _verdict(contest)), map(markdown, _notes(contest))
     return "\n\n".join([*verdict, figures, *notes])
 
@@ -258,7 +229,6 @@ def render_markdown(contest: Contest) -> str:
 # --- HTML for the output of a cell --------------------------------------------------------
 
 _ROOT = "font-size:13px;line-height:1.4;max-width:60em;font-variant-numeric:tabular-nums"
-_CELL = "padding:2px 12px 2px 0;vertical-align:top"
 _SMALL = "font-size:11px;opacity:.75"
 
 
@@ -269,37 +239,12 @@ def fragment(contest: Contest) -> str:
     below = f'<ul style="margin:8px 0 0;padding-left:18px;{_SMALL}">{told}</ul>' if told else ""
     return (
         f'<div style="{_ROOT}"><div style="font-size:14px;font-weight:600">{verdict}</div>'
-        f"{_html_table(contest)}{compared_drawn.drawing(contest)}{below}</div>"
+        f"{_table(contest).html}{compared_drawn.drawing(contest)}{below}</div>"
     )
 
 
 def _inert(line: str) -> str:
     return f"<bdi>{escape(line)}</bdi>"
-
-
-def _html_table(contest: Contest) -> str:
-    table = _table(contest)
-
-    def align(place: int) -> str:
-        return "left" if place in table.left else "right;white-space:nowrap"
-
-    head = "".join(
-        f'<th scope="col" style="{_CELL};text-align:{align(place)}">{escape(title)}</th>'
-        for place, title in enumerate(table.titles)
-    )
-    body = "".join(
-        '<tr style="background:none;border-top:1px solid rgba(128,128,128,.35)">'
-        + "".join(
-            f'<td style="{_CELL};text-align:{align(place)}">{_inert(text)}</td>'
-            for place, text in enumerate(line)
-        )
-        + "</tr>"
-        for line in table.lines
-    )
-    return (
-        '<table style="border-collapse:collapse;margin:10px 0 0;font-size:inherit;color:inherit">'
-        f'<thead><tr style="background:none">{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
 
 
 # --- a section of the report --------------------------------------------------------------
@@ -310,14 +255,6 @@ def section(session: Session, pictures: html_parts.Pictures) -> str:
     contest = compare.of_labels(session)
     if contest is None:
         return ""
-    table = _table(contest)
-    titles = (
-        html_parts.Column(title, "name" if place == 0 else "")
-        if place in table.left
-        else html_parts.number(title)
-        for place, title in enumerate(table.titles)
-    )
-    lines = ([html_parts.text(text) for text in line] for line in table.lines)
     verdict = (html_parts.text(one, LONGEST_SENTENCE) for one in _verdict(contest))
     notes = (html_parts.text(one, LONGEST_SENTENCE) for one in _notes(contest))
     more = len(compare.labels(session)) - len(contest.sides)
@@ -327,7 +264,7 @@ def section(session: Session, pictures: html_parts.Pictures) -> str:
         "Labels compared",
         *(f"<p>{one}</p>" for one in verdict),
         pictures.figure(compared_drawn.spec(contest), caption) if drawn else "",
-        html_parts.table("Techniques by energy and by quality", tuple(titles), lines),
+        _table(contest).part("Techniques by energy and by quality"),
         html_parts.bullets(notes),
         f'<p class="dim">+ {more} labels</p>' if more > 0 else "",
     )

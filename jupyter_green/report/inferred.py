@@ -13,7 +13,8 @@ from html import escape
 from jupyter_green.insight.inferences import PER, Figures, InferenceAt
 from jupyter_green.report import html_parts
 from jupyter_green.report.inert import short
-from jupyter_green.report.lines import fact, grid
+from jupyter_green.report.lines import fact
+from jupyter_green.report.study_table import StudyTable
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,
@@ -104,55 +105,29 @@ Column = tuple[str, list[str]]
 
 def text(result: Figures) -> str:
     """The result as lines of plain text."""
-    columns = list(_columns(result))
-    widths = [max(map(len, (title, *cells))) for title, cells in columns]
-    lines = [
-        "  ".join(cell.rjust(width) for cell, width in zip(cells, widths, strict=True)).rstrip()
-        for cells in zip(*([title, *cells] for title, cells in columns), strict=True)
-    ]
-    return "\n".join([_headline(result), "", *lines, "", *_below(result)])
+    return "\n".join([_headline(result), "", *_table(result).text, "", *_below(result)])
 
 
 def markdown(result: Figures) -> str:
     """The result as Markdown: sentence, table and notes."""
-    columns = list(_columns(result))
-    table = grid(
-        [title for title, _ in columns], zip(*(cells for _, cells in columns), strict=True), ()
-    )
     notes = "\n".join(f"- {fact(note)}" for note in (_headline(result), *result.notes))
-    return f"{fact(sentence(result))}\n\n{table}\n\n{notes}"
+    return f"{fact(sentence(result))}\n\n{_table(result).markdown}\n\n{notes}"
 
 
 def html(result: Figures) -> str:
     """The result as an HTML fragment with a picture, all text escaped."""
-    columns = list(_columns(result))
-    head = "".join(f'<th scope="col" style="{_CELL}">{escape(title)}</th>' for title, _ in columns)
-    body = "".join(
-        f"<tr {_PLAIN}>"
-        + "".join(f'<td style="{_CELL}">{escape(cell)}</td>' for cell in cells)
-        + "</tr>"
-        for cells in zip(*(cells for _, cells in columns), strict=True)
-    )
     below = "".join(f'<div style="{_SMALL}">{_inert(line)}</div>' for line in _below(result)[1:])
     return (
         f'<div style="{_ROOT}"><div style="{_DIM}">{_inert(_headline(result))}</div>'
         f'<div style="font-weight:600;margin:2px 0 8px">{escape(sentence(result))}</div>'
-        f'<table style="{_TABLE}"><thead><tr {_PLAIN}>{head}</tr></thead>'
-        f"<tbody>{body}</tbody></table>"
-        f"{_picture(result)}{below}</div>"
+        f"{_table(result).html}{_picture(result)}{below}</div>"
     )
 
 
 def parts(result: Figures) -> Iterator[str]:
     """The result as parts of the HTML report."""
-    columns = list(_columns(result))
-    lines = zip(*(cells for _, cells in columns), strict=True)
     yield f"<p>{html_parts.text(sentence(result), LONGEST_SENTENCE)}</p>"
-    yield html_parts.table(
-        "Energy and time of inference by batch size",
-        [html_parts.number(title) for title, _ in columns],
-        ([html_parts.text(cell) for cell in line] for line in lines),
-    )
+    yield _table(result).part("Energy and time of inference by batch size")
     picture = _picture(result)
     yield f'<div class="chart">{picture}</div>' if picture else ""
     notes = (_headline(result), *result.notes)
@@ -160,9 +135,6 @@ def parts(result: Figures) -> Iterator[str]:
 
 
 _ROOT = "font-size:13px;line-height:1.4;font-variant-numeric:tabular-nums"
-_TABLE = "border-collapse:collapse;font-size:inherit;color:inherit"
-_CELL = "padding:2px 14px 2px 0;text-align:right;white-space:nowrap"
-_PLAIN = 'style="background:none"'
 _DIM = "opacity:.7"
 _SMALL = "font-size:11px;opacity:.75"
 
@@ -187,8 +159,14 @@ def _below(result: Figures) -> list[str]:
     return [sentence(result), *(short(note, 300) for note in result.notes)]
 
 
+def _table(result: Figures) -> StudyTable:
+    columns = list(_columns(result))
+    lines = zip(*(cells for _, cells in columns), strict=True)
+    return StudyTable.of([title for title, _ in columns], lines)
+
+
 def _columns(result: Figures) -> Iterator[Column]:
-    """Titles and cells; columns without any figure are left out."""
+    """Titles and cells."""
     rows = result.rows
     yield "batch", [str(row.batch_size) for row in rows]
     yield "per inference", [_energy(row, 1) for row in rows]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from html import escape
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +22,7 @@ from jupyter_green.insight.layers import (
 )
 from jupyter_green.report import html_parts, layered_drawn
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.lines import cut, display_width, grid
+from jupyter_green.report.study_table import StudyTable
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,
@@ -39,7 +38,7 @@ if TYPE_CHECKING:
 MOST_ROWS = 40
 """Layers that are shown: those with the largest shares. The data frame has all of them."""
 MOST_NAMED = 5
-LONGEST_NAME, NAME_IN_TEXT = 60, 30
+LONGEST_NAME = 60
 LONGEST_SENTENCE = 1000
 UNRESOLVED = "below resolution"
 UNKNOWN = "-"
@@ -217,17 +216,7 @@ def _value(result: Figures, amount: Amount) -> str:
 # --- the tables ---------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class _Table:
-    titles: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    sums: int
-    """Lines at the end that are no layers."""
-    left: tuple[int, ...]
-    """Columns of words."""
-
-
-def _layers_table(result: Figures) -> _Table:
+def _layers_table(result: Figures) -> StudyTable:
     shown = _shown(result)
     lines = [_line(result, layer, _remarks(result, layer)) for layer in shown]
     more = len(result.layers) - len(shown)
@@ -235,7 +224,7 @@ def _layers_table(result: Figures) -> _Table:
     return _without_empty(_titles(result, "Layer"), lines, [*rest, *_sums(result)])
 
 
-def _types_table(result: Figures) -> _Table:
+def _types_table(result: Figures) -> StudyTable:
     lines = [_line(result, one, str(one.layers)) for one in result.types]
     return _without_empty(_titles(result, "Type"), lines, [])
 
@@ -372,22 +361,13 @@ def _flops(count: int) -> str:
 
 def _without_empty(
     titles: Sequence[str], lines: Sequence[Sequence[str]], sums: Iterable[Sequence[str]]
-) -> _Table:
-    """Without the columns in which nothing stands."""
+) -> StudyTable:
     below = [(*one, *[""] * (len(titles) - len(one))) for one in sums]
-    everything = [*lines, *below]
-    used = [
-        at for at in range(len(titles)) if any(line[at] not in ("", UNKNOWN) for line in everything)
-    ]
-    return _Table(
-        tuple(titles[at] for at in used),
-        tuple(tuple(line[at] for at in used) for line in everything),
-        len(below),
-        tuple(place for place, at in enumerate(used) if titles[at] in WORDS),
-    )
+    words = [place for place, title in enumerate(titles) if title in WORDS]
+    return StudyTable.of(titles, [*lines, *below], words, len(below))
 
 
-def _tables(result: Figures) -> list[_Table]:
+def _tables(result: Figures) -> list[StudyTable]:
     """Of types only where some hold several layers."""
     by_type = len(result.types) < len(result.layers)
     return [*([_types_table(result)] if by_type else []), _layers_table(result)]
@@ -419,24 +399,13 @@ def render(result: Figures) -> str:
     """The result as text, the sentence first."""
     parts = [_headline(result), sentence(result), ""]
     for table in _tables(result):
-        parts += [*_aligned(table), ""]
+        parts += [*table.text, ""]
     return "\n".join([*parts, *(f"- {note}" for note in _below(result))])
-
-
-def _aligned(table: _Table) -> list[str]:
-    lines = [table.titles, *((cut(line[0], NAME_IN_TEXT), *line[1:]) for line in table.lines)]
-    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
-
-    def aligned(place: int, text: str) -> str:
-        blank = " " * (widths[place] - display_width(text))
-        return text + blank if place in table.left else blank + text
-
-    return ["  ".join(aligned(*one) for one in enumerate(line)).rstrip() for line in lines]
 
 
 def render_markdown(result: Figures) -> str:
     """The result as Markdown, for a pull request."""
-    tables = [grid(table.titles, table.lines, left=table.left) for table in _tables(result)]
+    tables = [table.markdown for table in _tables(result)]
     told = "\n".join(f"- {markdown(note)}" for note in _below(result))
     return "\n\n".join([markdown(_headline(result)), markdown(sentence(result)), *tables, told])
 
@@ -444,7 +413,6 @@ def render_markdown(result: Figures) -> str:
 # --- HTML for the output of a cell --------------------------------------------------------
 
 _ROOT = "font-size:13px;line-height:1.4;max-width:72em;font-variant-numeric:tabular-nums"
-_CELL = "padding:2px 12px 2px 0;vertical-align:top;white-space:nowrap"
 _SMALL = "font-size:11px;opacity:.75"
 
 
@@ -456,36 +424,13 @@ def fragment(result: Figures) -> str:
         f'<div style="font-weight:600;margin:2px 0 8px">{_inert(sentence(result))}</div>'
         f'<div style="max-width:{layered_drawn.WIDTH}px">'
         f"{layered_drawn.drawing(result, _shown(result))}</div>"
-        f"{''.join(map(_html_table, _tables(result)))}"
+        f"{''.join(table.html for table in _tables(result))}"
         f'<ul style="margin:8px 0 0;padding-left:18px;{_SMALL}">{told}</ul></div>'
     )
 
 
 def _inert(line: str) -> str:
     return f"<bdi>{escape(line)}</bdi>"
-
-
-def _html_table(table: _Table) -> str:
-    def cell(kind: str, place: int, text: str) -> str:
-        side = "left" if place in table.left else "right"
-        return f'<{kind} style="{_CELL};text-align:{side}">{_inert(text)}</{kind[:2]}>'
-
-    head = "".join(cell('th scope="col"', *one) for one in enumerate(table.titles))
-    first_sum = len(table.lines) - table.sums
-    body = "".join(
-        f'<tr style="background:none{_rule(number == first_sum and table.sums > 0)}">'
-        + "".join(cell("td", *one) for one in enumerate(line))
-        + "</tr>"
-        for number, line in enumerate(table.lines)
-    )
-    return (
-        '<table style="border-collapse:collapse;margin:10px 0 0;font-size:inherit;color:inherit">'
-        f'<thead><tr style="background:none">{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
-
-
-def _rule(above: bool) -> str:
-    return ";border-top:1px solid rgba(128,128,128,.5)" if above else ""
 
 
 # --- the HTML report ----------------------------------------------------------------------
@@ -497,14 +442,7 @@ def parts(result: Figures) -> Iterator[str]:
     drawn = layered_drawn.drawing(result, _shown(result))
     yield f'<div class="chart">{drawn}</div>' if drawn else ""
     for table in _tables(result):
-        titles = (
-            html_parts.Column(title, "name" if place == 0 else "")
-            if place in table.left
-            else html_parts.number(title)
-            for place, title in enumerate(table.titles)
-        )
-        lines = ([html_parts.text(text) for text in line] for line in table.lines)
-        yield html_parts.table(f"Energy by {table.titles[0].lower()}", tuple(titles), lines)
+        yield table.part(f"Energy by {table.titles[0].lower()}")
     notes = (_headline(result), *_below(result))
     yield html_parts.bullets(html_parts.text(note, LONGEST_SENTENCE) for note in notes)
 

@@ -6,8 +6,7 @@ All names are made harmless here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -15,7 +14,7 @@ from jupyter_green.insight.searches_values import Outcome, Strategy
 from jupyter_green.insight.statistics import Estimate
 from jupyter_green.report import html_parts, searched_drawn
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.lines import cut, display_width, grid
+from jupyter_green.report.study_table import StudyTable
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,
@@ -37,14 +36,6 @@ TEXT_COLUMNS = (0, 8)
 
 
 # --- the table ----------------------------------------------------------------------------
-
-
-@dataclass(frozen=True)
-class _Table:
-    titles: tuple[str, ...]
-    lines: tuple[tuple[str, ...], ...]
-    left: tuple[int, ...]
-    """Columns of words."""
 
 
 def columns(outcome: Outcome) -> tuple[str, ...]:
@@ -116,15 +107,8 @@ def _remarks(outcome: Outcome, strategy: Strategy) -> Iterable[str]:
         yield " + ".join(strategy.provenance)
 
 
-def _table(outcome: Outcome) -> _Table:
-    """Without the columns in which nothing stands."""
-    titles, lines = columns(outcome), rows(outcome)
-    used = [place for place in range(len(titles)) if any(line[place] for line in lines)]
-    return _Table(
-        tuple(titles[place] for place in used),
-        tuple(tuple(line[place] for place in used) for line in lines),
-        tuple(new for new, place in enumerate(used) if place in TEXT_COLUMNS),
-    )
+def _table(outcome: Outcome) -> StudyTable:
+    return StudyTable.of(columns(outcome), rows(outcome), TEXT_COLUMNS)
 
 
 def _verdict(outcome: Outcome) -> list[str]:
@@ -159,25 +143,12 @@ def front_words(outcome: Outcome) -> Iterable[str]:
 
 def render(outcome: Outcome) -> str:
     """The outcome as text, the verdict first."""
-    table = _table(outcome)
-    lines = [table.titles, *((cut(line[0], NAME_IN_TEXT), *line[1:]) for line in table.lines)]
-    widths = [max(map(display_width, column)) for column in zip(*lines, strict=True)]
-    drawn = (_aligned(line, widths, table.left) for line in lines)
-    return "\n".join([*_verdict(outcome), "", *drawn, "", *_notes(outcome)]).rstrip()
-
-
-def _aligned(line: Sequence[str], widths: Sequence[int], left: Sequence[int]) -> str:
-    texts = []
-    for place, (text, width) in enumerate(zip(line, widths, strict=True)):
-        blank = " " * (width - display_width(text))
-        texts.append(text + blank if place in left else blank + text)
-    return "  ".join(texts).rstrip()
+    return "\n".join([*_verdict(outcome), "", *_table(outcome).text, "", *_notes(outcome)]).rstrip()
 
 
 def render_markdown(outcome: Outcome) -> str:
     """The outcome as Markdown, for a pull request."""
-    table = _table(outcome)
-    figures = grid(table.titles, table.lines, left=table.left)
+    figures = _table(outcome).markdown
     verdict, notes = map(markdown, _verdict(outcome)), map(markdown, _notes(outcome))
     return "\n\n".join([*verdict, figures, *notes])
 
@@ -185,7 +156,6 @@ def render_markdown(outcome: Outcome) -> str:
 # --- HTML for the output of a cell --------------------------------------------------------
 
 _ROOT = "font-size:13px;line-height:1.4;max-width:60em;font-variant-numeric:tabular-nums"
-_CELL = "padding:2px 12px 2px 0;vertical-align:top"
 _SMALL = "font-size:11px;opacity:.75"
 _PICTURE = f"max-width:{searched_drawn.WIDTH}px;margin-top:8px"
 
@@ -197,36 +167,13 @@ def fragment(outcome: Outcome) -> str:
     below = f'<ul style="margin:8px 0 0;padding-left:18px;{_SMALL}">{told}</ul>' if told else ""
     return (
         f'<div style="{_ROOT}"><div style="font-size:14px;font-weight:600">{verdict}</div>'
-        f'{_html_table(_table(outcome))}<div style="{_PICTURE}">{searched_drawn.drawing(outcome)}'
+        f'{_table(outcome).html}<div style="{_PICTURE}">{searched_drawn.drawing(outcome)}'
         f"</div>{below}</div>"
     )
 
 
 def _inert(line: str) -> str:
     return f"<bdi>{escape(line)}</bdi>"
-
-
-def _html_table(table: _Table) -> str:
-    def align(place: int) -> str:
-        return "left" if place in table.left else "right;white-space:nowrap"
-
-    head = "".join(
-        f'<th scope="col" style="{_CELL};text-align:{align(place)}">{escape(title)}</th>'
-        for place, title in enumerate(table.titles)
-    )
-    body = "".join(
-        '<tr style="background:none;border-top:1px solid rgba(128,128,128,.35)">'
-        + "".join(
-            f'<td style="{_CELL};text-align:{align(place)}">{_inert(text)}</td>'
-            for place, text in enumerate(line)
-        )
-        + "</tr>"
-        for line in table.lines
-    )
-    return (
-        '<table style="border-collapse:collapse;margin:10px 0 0;font-size:inherit;color:inherit">'
-        f'<thead><tr style="background:none">{head}</tr></thead><tbody>{body}</tbody></table>'
-    )
 
 
 # --- in the reports of a session ----------------------------------------------------------
@@ -248,15 +195,7 @@ def parts(outcome: Outcome) -> Iterator[str]:
         yield f"<p>{html_parts.text(one, LONGEST_SENTENCE)}</p>"
     drawn = searched_drawn.drawing(outcome)
     yield f'<div class="chart">{drawn}</div>' if drawn else ""
-    table = _table(outcome)
-    titles = (
-        html_parts.Column(title, "name" if place == 0 else "")
-        if place in table.left
-        else html_parts.number(title)
-        for place, title in enumerate(table.titles)
-    )
-    lines = ([html_parts.text(text) for text in line] for line in table.lines)
-    yield html_parts.table("Strategies by what the target took", tuple(titles), lines)
+    yield _table(outcome).part("Strategies by what the target took")
     yield html_parts.bullets(html_parts.text(one, LONGEST_SENTENCE) for one in _notes(outcome))
 
 
