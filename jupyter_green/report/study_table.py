@@ -16,6 +16,8 @@ EMPTY = ("", "-")
 """What stands where nothing is known."""
 NAME_IN_TEXT = 30
 """Columns of a terminal for the first column."""
+SHORT = 24
+"""Characters of a name that stands on one line in a page."""
 
 _TABLE = "border-collapse:collapse;margin:10px 0 0;font-size:inherit;color:inherit"
 _CELL = "padding:2px 12px 2px 0;vertical-align:top"
@@ -101,10 +103,17 @@ class StudyTable:
     def part(self, caption: str) -> str:
         """A part of the HTML report, where nothing may have a style of its own."""
         columns = (
-            html_parts.Column(title, "name" if place == 0 else "")
+            html_parts.Column(title, self._kind(place))
             if place in self.words
             else html_parts.number(title)
             for place, title in enumerate(self.titles)
         )
         lines = ([html_parts.text(text) for text in line] for line in self.lines)
         return html_parts.table(caption, tuple(columns), lines)
+
+    def _kind(self, place: int) -> str:
+        """Of a column of words: names are not broken, unless they are long."""
+        longest = max((len(line[place]) for line in self.lines), default=0)
+        if longest <= SHORT:
+            return "short"
+        return "name" if place == 0 else ""
