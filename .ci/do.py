@@ -124,7 +124,7 @@ def test(arguments: list[str]) -> int:
 def pytest(arguments: list[str]) -> dict[str, list[str]]:
     """All tests in two steps, or in one what the arguments ask for.
 
-    What waits for pages and processes runs two at a time. What holds figures of real kernels to a
+    What waits for pages and processes runs three at a time. What holds figures of real kernels to a
     truth in time runs alone, because on a busy machine it would be held to less.
     """
     command = ["python", "-m", "pytest"]
@@ -132,7 +132,7 @@ def pytest(arguments: list[str]) -> dict[str, list[str]]:
         return {"pytest": [*command, *arguments]}
     return {
         "pytest, what runs alone": [*command, "-m", "alone"],
-        "pytest, the rest": [*command, "-m", "not alone", "-n", "2", "--dist", "loadfile"],
+        "pytest, the rest": [*command, "-m", "not alone", "-n", "3", "--dist", "loadfile"],
     }
 
 
@@ -169,8 +169,7 @@ def notebooks(arguments: list[str]) -> int:
         say("running notebooks, and keeping what they show")
         return run(venv, ["python", "-m", "tests.notebooks.keep", *names])
     say("running all notebooks, one after the other")
-    either = "notebooks or not notebooks"
-    return run(venv, ["python", "-m", "pytest", "tests/notebooks", "-m", either, *arguments])
+    return run(venv, ["python", "-m", "pytest", "tests/notebooks", *arguments])
 
 
 def bench(arguments: list[str]) -> int:

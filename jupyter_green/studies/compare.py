@@ -38,6 +38,7 @@ from jupyter_green.studies.repeat import (
     one_run,
     shortest_run_s,
 )
+from jupyter_green.studies.spans import span_around
 from jupyter_green.units import format_energy
 
 if TYPE_CHECKING:
@@ -363,17 +364,10 @@ class _Study:
     def run(self) -> Contest:
         """All of it, as one span."""
         names = [technique.name for technique in self._techniques]
-        span = self._tracker.span_started(f"compare {', '.join(names)}"[:LONGEST_ERROR], "task")
-        status, error = "interrupted", None
-        try:
+        title = f"compare {', '.join(names)}"[:LONGEST_ERROR]
+        with span_around(self._tracker, title, "task") as span:
             self._warm_up()
             self._repeat()
-            status = "ok"
-        except BaseException as raised:
-            error = type(raised).__name__
-            raise
-        finally:
-            self._tracker.span_finished(span, status, error)
         session = self._tracker.session()
         trials = {one.span for one in session.spans if one.parent == span and one.type == TRIAL}
         found = insight.contest(session, names, replace(self._how, spans=trials))

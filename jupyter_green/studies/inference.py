@@ -17,7 +17,7 @@ import random
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
@@ -46,6 +46,7 @@ from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies import arguments, batches
 from jupyter_green.studies.models import calling, check_result, evaluating, name_of
 from jupyter_green.studies.repeat import RUNS, Work, one_run, shortest_run_s, warmed_up
+from jupyter_green.studies.spans import span_around
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -144,7 +145,7 @@ def measure_inference(  # noqa: PLR0913  (all but two are options)
         _Subject(model, batch if items else batches.cut(batch, size), size, name, tags, tracker)
         for size in sizes
     ]
-    with _study(tracker, name) as study:
+    with span_around(tracker, name, INFERENCE, Tags(deliberate=True)) as study:
         with evaluating(model):
             _measure(tracker, subjects, runs, warmup, seconds)
         for subject in subjects:
@@ -181,21 +182,6 @@ def inference_of(session: Session, label: str | None = None) -> Inference:
 
 def _shown(found: Figures) -> Inference:
     return Inference(label=found.label, rows=found.rows, metrics=found.metrics, notes=found.notes)
-
-
-@contextmanager
-def _study(tracker: Tracker, name: str) -> Iterator[int]:
-    """The span that holds everything of one study."""
-    span = tracker.span_started(name, INFERENCE, Tags(deliberate=True))
-    status, error = "ok", None
-    try:
-        yield span
-    except BaseException as raised:
-        status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "error"
-        error = type(raised).__name__
-        raise
-    finally:
-        tracker.span_finished(span, status, error)
 
 
 # --- one batch size -----------------------------------------------------------------------

@@ -34,6 +34,7 @@ from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies import arguments, layers_torch
 from jupyter_green.studies.layers_torch import Arguments, Call, Once
 from jupyter_green.studies.repeat import Work, enough_loops, one_run, shortest_run_s
+from jupyter_green.studies.spans import span_around
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -169,19 +170,12 @@ def measure_layers(
     asked = _asked(module, batch, backward, loss, label, seconds, runs)
     tracker = here.tracker()
     shortest_run_s(tracker.session())
-    span = tracker.span_started(
-        f"layers of {asked.label}", insight.LAYERS, Tags(label=asked.label, deliberate=True)
-    )
-    status, error = "interrupted", None
-    try:
-        with layers_torch.as_before(module, asked.arguments):
-            _Study(tracker, asked).run()
-        status = "ok"
-    except Exception as raised:
-        status, error = "error", type(raised).__name__
-        raise
-    finally:
-        tracker.span_finished(span, status, error)
+    tags = Tags(label=asked.label, deliberate=True)
+    with (
+        span_around(tracker, f"layers of {asked.label}", insight.LAYERS, tags) as span,
+        layers_torch.as_before(module, asked.arguments),
+    ):
+        _Study(tracker, asked).run()
     return Layers(insight.of_span(tracker.session(), span))
 
 

@@ -19,6 +19,7 @@ from jupyter_green.events import CounterInfo, Tags
 from jupyter_green.insight.repeated import Repeated, told
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.sessions.model import Session
+from jupyter_green.studies.spans import span_around
 
 RESOLUTION_SHARE = 0.01
 """One update of the slowest counter is at most this share of a run."""
@@ -127,14 +128,6 @@ def _resolved_s(info: CounterInfo) -> float:
 
 def one_run(tracker: Tracker, work: Work, loops: int, type_: str = "trial") -> int:
     """Do the work as one span; returns its number. What the work raises passes through."""
-    span = tracker.span_started(work.name, type_, work.tags)
-    status, error = "ok", None
-    try:
+    with span_around(tracker, work.name, type_, work.tags) as span:
         work.loop(loops)
-    except BaseException as raised:
-        status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "error"
-        error = type(raised).__name__
-        raise
-    finally:
-        tracker.span_finished(span, status, error)
     return span

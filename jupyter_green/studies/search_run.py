@@ -5,12 +5,10 @@ from __future__ import annotations
 import copy
 import math
 import random
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from jupyter_green.events import Tags
 from jupyter_green.insight import searches as insight
 from jupyter_green.recorder.names import as_number
 from jupyter_green.recorder.tracker import Tracker
@@ -20,6 +18,7 @@ from jupyter_green.studies.rules import Rules
 from jupyter_green.studies.search_samplers import Factory
 from jupyter_green.studies.search_stop import Stopping, value_of
 from jupyter_green.studies.search_trials import DELIBERATE, Objective, Trials, word
+from jupyter_green.studies.spans import span_around
 
 LONGEST_ERROR = 200
 MOST_ERRORS = 20
@@ -68,7 +67,7 @@ class Rounds:
         if has_budget:
             self.tracker.gauge(True)
         try:
-            with self._window(title, insight.ALL) as span, search_samplers.quiet():
+            with span_around(self.tracker, title, insight.ALL) as span, search_samplers.quiet():
                 self._tell_plan()
                 if plan.warmup:
                     self._warm_up()
@@ -77,20 +76,6 @@ class Rounds:
             if has_budget:
                 self.tracker.gauge(False)
         return span
-
-    @contextmanager
-    def _window(self, name: str, type_: str, tags: Tags | None = None) -> Iterator[int]:
-        """A span, which ends as what is done in it does."""
-        span = self.tracker.span_started(name, type_, tags)
-        status, error = "ok", None
-        try:
-            yield span
-        except BaseException as raised:
-            status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "error"
-            error = type(raised).__name__
-            raise
-        finally:
-            self.tracker.span_finished(span, status, error)
 
     def _tell_plan(self) -> None:
         plan, log = self.plan, self.tracker.metric_logged
@@ -105,7 +90,7 @@ class Rounds:
         """What is loaded on first use (libraries, kernels, caches) is no strategy's energy."""
         plan = self.plan
         try:
-            with self._window(WARM_UP, WARM_UP, DELIBERATE):
+            with span_around(self.tracker, WARM_UP, WARM_UP, DELIBERATE):
                 search_samplers.warm_up(tuple(plan.factories))
                 study = self._study(search_samplers.require().samplers.RandomSampler(seed=0))
                 study.optimize(_unlogged(plan), n_trials=plan.warmup, catch=(Exception,))
@@ -124,7 +109,7 @@ class Rounds:
         """One search. What goes wrong in it is told, and the others go on."""
         run, seed = f"{strategy}#{count}", self.plan.seed_of(strategy, count)
         try:
-            with self._window(run, insight.SEARCH, DELIBERATE):
+            with span_around(self.tracker, run, insight.SEARCH, DELIBERATE):
                 self.tracker.metric_logged(insight.SEED, seed, run=run, source=STUDY)
                 self._optimize(strategy, run, seed)
         except Exception as raised:

@@ -17,6 +17,7 @@ from jupyter_green.sessions.model import Energy
 from jupyter_green.studies import arguments
 from jupyter_green.studies.rules import Rules
 from jupyter_green.studies.search_samplers import require
+from jupyter_green.studies.spans import span_around
 from jupyter_green.units import UJ_PER_J
 
 Objective = Callable[[Any], Any]
@@ -61,24 +62,21 @@ class Trials:
             MetricError: the objective returned no number. What it raises itself passes through.
         """
         tracker, number = self._tracker, trial.number + 1
-        span = tracker.span_started(f"trial {number}", TRIAL, DELIBERATE)
-        status, error = "ok", None
+        span: int | None = None
         try:
-            # What somebody else has begun on a GPU ends before this trial's work begins.
-            gpu_sync.synchronize(tracker.problems)
-            returned = self._objective(trial)
-            gpu_sync.synchronize(tracker.problems)
-            return self._logged(returned, number)
-        except self._pruned:
-            status = "pruned"
-            raise
-        except BaseException as raised:
-            status = "interrupted" if isinstance(raised, KeyboardInterrupt) else "error"
-            error = type(raised).__name__
+            with span_around(
+                tracker, f"trial {number}", TRIAL, DELIBERATE, pruned=self._pruned
+            ) as span:
+                # What somebody else has begun on a GPU ends before this trial's work begins.
+                gpu_sync.synchronize(tracker.problems)
+                returned = self._objective(trial)
+                gpu_sync.synchronize(tracker.problems)
+                return self._logged(returned, number)
+        except KeyboardInterrupt:
+            span = None
             raise
         finally:
-            tracker.span_finished(span, status, error)
-            if ended is not None and status != "interrupted":
+            if ended is not None and span is not None:
                 ended(span)
 
     def _logged(self, returned: Any, number: int) -> Any:
