@@ -10,94 +10,27 @@ from __future__ import annotations
 import csv
 import math
 from collections import Counter
-from collections.abc import Hashable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from itertools import islice, product
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from os import PathLike
 from pathlib import Path
 from typing import Any
 
 from jupyter_green.errors import SettingError, StatisticsError
+from jupyter_green.insight.factorial import Columns, Design, Run
+from jupyter_green.insight.factorial_front import Level, Levels
 from jupyter_green.insight.statistics import LARGEST
+from jupyter_green.report.factorial import level_text
 from jupyter_green.report.inert import short
 from jupyter_green.sessions.model import Session
 from jupyter_green.studies import arguments
 from jupyter_green.studies.factorial_session import runs_of
 
-Level = Hashable
-Levels = tuple[Level, ...]
-"""One level of each factor, in their order: a cell of the design."""
 PROVENANCE = "provenance"
 """The column that says where a row's energy is from, as jupyter_green's own frames have it."""
 MODELLED = "modelled"
-NAMED = 20
-"""Missing cells of a design that are named at most: there may be more than anybody reads."""
 # "none" is not among them: it is a level that people give (an activation, a regularisation).
 _ABSENT = frozenset({"", "na", "n/a", "nan", "null", "<na>"})
 _SCALARS_OF_PANDAS = frozenset({"NAType", "NaTType"})
-
-
-@dataclass(frozen=True)
-class Run:
-    """One row. Figures that are missing or not finite are None."""
-
-    levels: Levels
-    energy_j: float | None
-    duration_s: float | None
-    metric: float | None
-
-
-@dataclass(frozen=True)
-class Design:
-    """All usable rows, and what there is of the design."""
-
-    factors: tuple[str, ...]
-    levels: tuple[Levels, ...]
-    """Of each factor: numbers in ascending order, anything else as it came."""
-    runs: tuple[Run, ...]
-    left_out: Mapping[str, int]
-    """How many rows lack what: the level of a factor, energy, time, metric."""
-    modelled: int
-    """Rows whose energy is said to be modelled."""
-    reasons: Mapping[str, int]
-    """Why runs of a session have no figures, or no energy, and how many."""
-
-    @property
-    def by_cell(self) -> dict[Levels, list[Run]]:
-        """The runs of each cell that has any, in the order of the levels."""
-        found: dict[Levels, list[Run]] = {}
-        for run in self.runs:
-            found.setdefault(run.levels, []).append(run)
-        places = [{level: place for place, level in enumerate(own)} for own in self.levels]
-
-        def place_of(cell: Levels) -> tuple[int, ...]:
-            return tuple(own[level] for own, level in zip(places, cell, strict=True))
-
-        return {cell: found[cell] for cell in sorted(found, key=place_of)}
-
-    @property
-    def missing_count(self) -> int:
-        """Cells of the full design without any run."""
-        return math.prod(map(len, self.levels)) - len({run.levels for run in self.runs})
-
-    @property
-    def missing(self) -> tuple[Levels, ...]:
-        """The first of them, ``NAMED`` at most."""
-        present = {run.levels for run in self.runs}
-        return tuple(islice((cell for cell in product(*self.levels) if cell not in present), NAMED))
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Where in a row the figures are; None: there is no such figure."""
-
-    energy: str
-    duration: str | None = None
-    metric: str | None = None
-
-    @property
-    def figures(self) -> tuple[str, ...]:
-        return tuple(name for name in (self.energy, self.duration, self.metric) if name is not None)
 
 
 def design(rows: Any, factors: Any, columns: Columns) -> Design:
@@ -288,10 +221,3 @@ def _check_levels(name: str, levels: Levels, count: int) -> None:
             f"{short(name)} has one level only, {level_text(levels[0])}, in {count} rows: leave it "
             "out of the factors, or add runs at another level"
         )
-
-
-def level_text(level: Level) -> str:
-    """A level as a person writes it, in one short line."""
-    if isinstance(level, float):
-        return f"{level:g}"
-    return short(str(level))

@@ -15,9 +15,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jupyter_green.errors import MetricError, SettingError, StatisticsError
+from jupyter_green.insight.factorial_front import Cell, front, returns, smallest_within
 from jupyter_green.insight.statistics import welch
 from jupyter_green.studies.factorial import Effects, main_effects
-from jupyter_green.studies.factorial_front import Cell, front, returns, smallest_within
 
 FACTORS = ["conv", "linear", "relu"]
 Row = dict[str, Any]
@@ -139,7 +139,7 @@ def test_a_whole_text_has_table_and_front() -> None:
     told = repr(main_effects(designed(), FACTORS, metric="accuracy"))
 
     assert told.startswith("main effects: conv {1, 4} x linear {3, 7} x relu {False, True}, 48 run")
-    assert "eta squared" in told
+    assert "Eta squared" in told
     assert "J a point" in told
     assert "modelled" not in told
 
@@ -333,10 +333,24 @@ def test_the_largest_and_smallest_figures_have_an_answer() -> None:
     assert repr(effects)
 
 
+def test_as_html_and_markdown_names_are_inert() -> None:
+    hostile = "<b>x</b>|`y`"
+    rows = [{hostile: n % 2, "energy_j": 1.0 + n, "accuracy": 0.5 + n / 10} for n in range(4)]
+    effects = main_effects(rows, hostile, metric="accuracy")
+    page, text = effects._repr_html_(), effects.markdown()
+    assert "<b>x" not in page
+    assert "&lt;b&gt;x" in page
+    assert "<script" not in page
+    assert "+50 %" in page
+    table = [line for line in text.splitlines() if line.startswith("|")]
+    assert len({line.replace("\\|", "").count("|") for line in table}) == 1
+    assert "Eta squared" in text
+
+
 def test_a_factor_with_a_level_for_each_run_is_shown_in_part() -> None:
     effects = main_effects([row(n, 1.0 + n) for n in range(300)], "conv")
 
-    assert repr(effects).count("and 259 more: see .dataframe()") == 1
+    assert repr(effects).count("and 259 more: see .dataframe()") == 2
     assert len(repr(effects).splitlines()) < 100
     assert len(effects.dataframe()) == 299
 

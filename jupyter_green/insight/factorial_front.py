@@ -5,13 +5,16 @@ Pure functions on the cells of a design, each with its mean energy and mean metr
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import math
+from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
 from jupyter_green.errors import SettingError, StatisticsError
-from jupyter_green.studies import arguments
-from jupyter_green.studies.factorial_rows import Levels
+
+Level = Hashable
+Levels = tuple[Level, ...]
+"""One level of each factor, in their order: a cell of the design."""
 
 _ROUNDING = 1e-9
 """Of a point: what differs by less differs by the rounding of its mean."""
@@ -70,16 +73,15 @@ def smallest_within(cells: Sequence[Cell], points: float, lower: bool, unit: flo
         unit: of the metric in a point; 0.01 of a fraction.
 
     Raises:
-        SettingError: ``points`` is no number, or below 0.
+        SettingError: ``points`` is below 0, or not finite.
         StatisticsError: there is no cell.
     """
-    allowed = arguments.real("points", points)
-    if allowed < 0:
-        raise SettingError(f"points must be 0 or more, it is {allowed:g}")
+    if not (math.isfinite(points) and points >= 0):
+        raise SettingError(f"points must be 0 or more, it is {points:g}")
     if not cells:
         raise StatisticsError("no cell has both an energy and a metric")
     best = min(_worse(cell, lower) for cell in cells)
-    near = [cell for cell in cells if (_worse(cell, lower) - best) / unit <= allowed + _ROUNDING]
+    near = [cell for cell in cells if (_worse(cell, lower) - best) / unit <= points + _ROUNDING]
     return min(near, key=lambda cell: (cell.energy_j, _worse(cell, lower)))
 
 

@@ -7,18 +7,18 @@ Names and levels are the user's: bounded and made harmless here.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any
+from collections.abc import Iterable, Iterator
+from html import escape
+from typing import Any
 
 from jupyter_green.errors import JupyterGreenError
+from jupyter_green.insight.factorial import Change, Effect, MainEffects
+from jupyter_green.insight.factorial_front import Cell, Level, Levels
 from jupyter_green.insight.statistics import mean
 from jupyter_green.report.inert import short
-from jupyter_green.studies.factorial_front import Cell
-from jupyter_green.studies.factorial_rows import Levels, level_text
+from jupyter_green.report.lines import fact
+from jupyter_green.report.study_table import StudyTable
 from jupyter_green.units import UJ_PER_J, format_duration, format_energy, format_number
-
-if TYPE_CHECKING:
-    from jupyter_green.studies.factorial import Change, Effect, Effects
 
 UNKNOWN = "-"
 DIGITS = 3
@@ -33,12 +33,12 @@ MOST_LINES = 40
 # --- sentences ----------------------------------------------------------------------------
 
 
-def sentences(result: Effects) -> tuple[str, ...]:
+def sentences(result: MainEffects) -> tuple[str, ...]:
     """``conv 1 -> 4: +95.3 % energy (95 % interval +94.4 to +96.1 %), accuracy +0.79 points``."""
     return tuple(_sentences(result))
 
 
-def _sentences(result: Effects) -> Iterator[str]:
+def _sentences(result: MainEffects) -> Iterator[str]:
     for factor in result.design.factors:
         effects = [effect for effect in result.effects if effect.factor == factor]
         for changes in zip(*(effect.changes for effect in effects), strict=True):
@@ -49,11 +49,18 @@ def _sentences(result: Effects) -> Iterator[str]:
             yield f"{_title(effects[0], changes[0])}: {told}"
 
 
+def level_text(level: Level) -> str:
+    """A level as a person writes it, in one short line."""
+    if isinstance(level, float):
+        return f"{level:g}"
+    return short(str(level))
+
+
 def _title(effect: Effect, change: Change) -> str:
     return f"{short(effect.factor)} {level_text(change.first)} -> {level_text(change.level)}"
 
 
-def _told(result: Effects, effect: Effect, change: Change) -> str:
+def _told(result: MainEffects, effect: Effect, change: Change) -> str:
     if effect.response == "metric":
         return f"{short(str(result.columns.metric))} {_in_points(result, change)}"
     modelled = effect.response == "energy" and result.modelled
@@ -82,7 +89,7 @@ def _interval(change: Change) -> str:
     return f"95 % interval {_signed(low)} to {_signed(high)} %"
 
 
-def _in_points(result: Effects, change: Change) -> str:
+def _in_points(result: MainEffects, change: Change) -> str:
     """``+0.79 points``: of a fraction in hundredths, else in its own unit."""
     if change.difference is None:
         return "not known"
@@ -100,12 +107,12 @@ def _signed(value: float) -> str:
 # --- notes --------------------------------------------------------------------------------
 
 
-def notes(result: Effects) -> tuple[str, ...]:
+def notes(result: MainEffects) -> tuple[str, ...]:
     """What was left out, and what limits the trust in the figures."""
     return tuple(_notes(result))
 
 
-def _notes(result: Effects) -> Iterator[str]:
+def _notes(result: MainEffects) -> Iterator[str]:
     design = result.design
     for name, count in design.left_out.items():
         kind = "a level" if name in design.factors else "a finite value"
@@ -132,7 +139,7 @@ def _rows(count: int) -> str:
     return f"{count:,} row{'s' * (count != 1)}"
 
 
-def _cell(result: Effects, levels: Levels) -> str:
+def _cell(result: MainEffects, levels: Levels) -> str:
     return ", ".join(
         f"{short(name)} {level_text(level)}"
         for name, level in zip(result.design.factors, levels, strict=True)
@@ -142,15 +149,43 @@ def _cell(result: Effects, levels: Levels) -> str:
 # --- the table ----------------------------------------------------------------------------
 
 
-def text(result: Effects) -> str:
+def text(result: MainEffects) -> str:
     """Sentences, a table, the front of energy and metric, and notes, as plain text."""
     told = _limited(list(sentences(result)))
-    parts = [_headline(result), "\n".join(told), _table(result), _front(result)]
-    parts.append("\n".join(notes(result)))
+    table = "\n".join(_table(result).text)
+    parts = [_headline(result), "\n".join(told), table, _front(result), "\n".join(notes(result))]
     return "\n\n".join(part for part in parts if part)
 
 
-def _headline(result: Effects) -> str:
+def markdown(result: MainEffects) -> str:
+    """The same as Markdown."""
+    told = "\n".join(f"- {fact(one)}" for one in _limited(list(sentences(result))))
+    front = "\n".join(f"- {fact(line.strip())}" for line in _front(result).splitlines())
+    below = "\n".join(f"- {fact(one)}" for one in notes(result))
+    parts = [fact(_headline(result)), told, _table(result).markdown, front, below]
+    return "\n\n".join(part for part in parts if part)
+
+
+def html(result: MainEffects) -> str:
+    """The same for the output of a cell: no script, no style sheet, colours of text inherited."""
+    told = _bullets(_limited(list(sentences(result))), "font-weight:600")
+    front = "".join(f"<div>{escape(line.strip())}</div>" for line in _front(result).splitlines())
+    below = _bullets(notes(result), "font-size:11px;opacity:.75")
+    return (
+        f'<div style="{_ROOT}"><div style="opacity:.7">{escape(_headline(result))}</div>{told}'
+        f'{_table(result).html}<div style="margin-top:8px">{front}</div>{below}</div>'
+    )
+
+
+_ROOT = "font-size:13px;line-height:1.4;max-width:72em;font-variant-numeric:tabular-nums"
+
+
+def _bullets(lines: Iterable[str], style: str) -> str:
+    items = "".join(f"<li><bdi>{escape(line)}</bdi></li>" for line in lines)
+    return f'<ul style="margin:8px 0 0;padding-left:18px;{style}">{items}</ul>' if items else ""
+
+
+def _headline(result: MainEffects) -> str:
     design = result.design
     by = " x ".join(
         f"{short(name)} {{{', '.join(map(level_text, levels[:MOST_CELLS]))}}}"
@@ -161,24 +196,17 @@ def _headline(result: Effects) -> str:
     return f"main effects: {by}, {runs}{modelled}"
 
 
-def _table(result: Effects) -> str:
-    head = ["factor", "response", "from", "to", "change", "H", "p", "eta squared"]
-    lines = [head]
-    for effect in result.effects:
-        for change in effect.changes:
-            lines.append([_title(effect, change), *_figures(result, effect, change)])
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return "\n".join(
-        _limited(
-            [
-                "  ".join(
-                    cell.ljust(width) if place < 2 else cell.rjust(width)
-                    for place, (cell, width) in enumerate(zip(line, widths, strict=True))
-                ).rstrip()
-                for line in lines
-            ]
-        )
-    )
+def _table(result: MainEffects) -> StudyTable:
+    titles = ("Factor", "Response", "From", "To", "Change", "H", "p", "Eta squared")
+    lines = [
+        (_title(effect, change), *_figures(result, effect, change))
+        for effect in result.effects
+        for change in effect.changes
+    ]
+    shown = lines[:MOST_LINES]
+    more = len(lines) - len(shown)
+    rest = [(f"and {more:,} more: see .dataframe()", *[""] * (len(titles) - 1))] if more else []
+    return StudyTable.of(titles, [*shown, *rest], words=(0, 1))
 
 
 def _limited(lines: list[str]) -> list[str]:
@@ -186,7 +214,7 @@ def _limited(lines: list[str]) -> list[str]:
     return lines if more <= 0 else [*lines[:MOST_LINES], f"and {more:,} more: see .dataframe()"]
 
 
-def _figures(result: Effects, effect: Effect, change: Change) -> list[str]:
+def _figures(result: MainEffects, effect: Effect, change: Change) -> list[str]:
     is_metric = effect.response == "metric"
     name = short(str(result.columns.metric)) if is_metric else effect.response
     means = [
@@ -219,7 +247,7 @@ def _p(p: float) -> str:
     return "< 0.001" if p < 0.001 else f"{p:.3f}"
 
 
-def _front(result: Effects) -> str:
+def _front(result: MainEffects) -> str:
     """The cells that nothing beats, and the joules of each point from one to the next."""
     try:
         front, steps = result.front(), result.returns()
@@ -236,7 +264,7 @@ def _front(result: Effects) -> str:
     return "\n".join([title, *lines]) if front else ""
 
 
-def _cell_line(result: Effects, cell: Cell) -> str:
+def _cell_line(result: MainEffects, cell: Cell) -> str:
     figures = f"{_energy(cell.energy_j)}, {format_number(cell.metric)}"
     return f"{_cell(result, cell.levels)}: {figures}"
 
@@ -248,14 +276,14 @@ def _energy(joules: float) -> str:
 # --- records ------------------------------------------------------------------------------
 
 
-def records(result: Effects) -> list[dict[str, Any]]:
+def records(result: MainEffects) -> list[dict[str, Any]]:
     """One for each factor, level after the first, and response; what is not known is None."""
     return [
         _record(result, effect, change) for effect in result.effects for change in effect.changes
     ]
 
 
-def _record(result: Effects, effect: Effect, change: Change) -> dict[str, Any]:
+def _record(result: MainEffects, effect: Effect, change: Change) -> dict[str, Any]:
     columns = result.columns
     column = {"energy": columns.energy, "time": columns.duration, "metric": columns.metric}
     low, high = change.interval or (None, None)
