@@ -97,7 +97,7 @@ class StudyTable:
         )
 
     def _style(self, place: int) -> str:
-        side = "left" if place in self.words else "right;white-space:nowrap"
+        side = "left;min-width:7em" if place in self.words else "right;white-space:nowrap"
         return f"{_CELL};text-align:{side}"
 
     def part(self, caption: str) -> str:
