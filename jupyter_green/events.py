@@ -323,6 +323,8 @@ class BaselineMeasured(Stamped, frozen=True, kw_only=True, omit_defaults=True):
 
     duration_s: float
     power_w: dict[str, float] = {}
+    busy: float | None = None
+    """Share of the processors' time, of one, in which somebody else worked meanwhile."""
 
 
 class TrackingPaused(Stamped, frozen=True, kw_only=True, omit_defaults=True):

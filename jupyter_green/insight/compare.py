@@ -17,7 +17,7 @@ from jupyter_green.insight import verdict
 from jupyter_green.insight import windows as windows_of
 from jupyter_green.insight.contest import Contest, Pair, Repeat, Side
 from jupyter_green.insight.findings import short
-from jupyter_green.insight.repeated import loops_of
+from jupyter_green.insight.repeated import items_of, loops_of
 from jupyter_green.insight.statistics import Contrast, contrast, together
 from jupyter_green.insight.windows import Key, Window, cell_of
 from jupyter_green.sessions.model import STUDY, Cell, Metric, Session, Span
@@ -49,6 +49,8 @@ class How:
     """Numbers of the only spans that count, and no cells; None: whatever carries the label."""
     seed: int = 0
     """Of permutations at random."""
+    of_studies: bool = True
+    """With the trials of studies that carry the label."""
 
     def __post_init__(self) -> None:
         if self.direction not in ("higher", "lower", None):
@@ -74,7 +76,7 @@ def contest(
     known = [sessions] if isinstance(sessions, Session) else list(sessions)
     known = list({session.id: session for session in known}.values())
     how = how or How()
-    labelled = windows_of.by_label(known, how.spans, of_any=not names)
+    labelled = windows_of.by_label(known, how.spans, of_any=not names, of_studies=how.of_studies)
     wanted = list(names) or list(labelled)[:MOST_SIDES]
     _check_names(wanted, labelled, known)
     windows = {name: labelled.get(name) or windows_of.of_run(known, name) for name in wanted}
@@ -106,21 +108,29 @@ def contest(
     )
 
 
-def labels(sessions: Session | Sequence[Session]) -> tuple[str, ...]:
-    """The labels of outermost windows, in the order of their first."""
-    return tuple(attempts(sessions))
+def labels(session: Session) -> tuple[str, ...]:
+    """The labels that are compared where nobody asks, in the order of their first.
+
+    Those of studies are not among them: what a study measured is compared within it. Where two
+    labels or more have run twice, these; else all.
+    """
+    found = windows_of.by_label([session], None, of_any=True, of_studies=False)
+    repeated = [label for label, windows in found.items() if len(windows) > 1]
+    return tuple(repeated if len(repeated) > 1 else found)
 
 
-def attempts(sessions: Session | Sequence[Session]) -> dict[str, int]:
-    """The same with the number of their windows."""
-    known = [sessions] if isinstance(sessions, Session) else list(sessions)
-    found = windows_of.by_label(known, None, of_any=True)
-    return {label: len(windows) for label, windows in found.items()}
-
-
-def of_labels(session: Session) -> Contest | None:
-    """The labels of a session's outermost windows, compared; None: there are fewer than two."""
-    return contest(session) if len(labels(session)) > 1 else None
+def contests(session: Session) -> tuple[Contest, ...]:
+    """Whatever may be compared in a session: each compare() by itself, and the other labels."""
+    found = []
+    for _, trials in windows_of.comparisons(session):
+        names = list(dict.fromkeys(trial.tags.label or "" for trial in trials))
+        if len(names) > 1:
+            how = How(spans=frozenset(trial.span for trial in trials))
+            found.append(contest(session, names, how))
+    names = list(labels(session))
+    if len(names) > 1:
+        found.append(contest(session, names[:MOST_SIDES], How(of_studies=False)))
+    return tuple(found)
 
 
 def _check_names(
@@ -214,7 +224,8 @@ def _repeat(found: Window, metric: str | None, lower: bool | None) -> Repeat:
     logged = found.metrics
     values = [one.value for one in logged if one.name == metric and one.source != STUDY]
     finite = [value for value in values if math.isfinite(value)]
-    loops = loops_of(logged)
+    # Of batches of different sizes it is the single inference that compares.
+    loops = loops_of(logged) * items_of(logged)
     energy, grams = window.energy, session.co2_g(window.energy)
     return Repeat(
         session=session.id,

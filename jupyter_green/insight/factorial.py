@@ -154,7 +154,10 @@ class Effect:
     """One for each level after the first."""
     ranks: KruskalWallis | None
     """Kruskal and Wallis' test over all levels, with eta squared. None: too few values. Its p is
-    of this factor alone; those of the contrasts are corrected for their number (Holm)."""
+    of this factor alone; those of the contrasts are corrected for their number (Holm). Eta squared
+    is an estimate, which falls below 0 where ranks differ by less than chance makes them differ,
+    and far below in tiny samples: that says no more than 0, which views show. Here and in records
+    it is as it was computed."""
 
 
 @dataclass(frozen=True, repr=False)

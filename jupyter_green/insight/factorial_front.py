@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 from jupyter_green.errors import SettingError, StatisticsError
+from jupyter_green.insight.findings import short
+from jupyter_green.units import UJ_PER_J, format_energy, format_number
 
 Level = Hashable
 Levels = tuple[Level, ...]
@@ -20,7 +22,7 @@ _ROUNDING = 1e-9
 """Of a point: what differs by less differs by the rounding of its mean."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Cell:
     """One cell of the design: means of its runs."""
 
@@ -31,8 +33,14 @@ class Cell:
     energy_j: float
     metric: float
 
+    def __repr__(self) -> str:
+        levels = ", ".join(map(_harmless, self.levels))
+        runs = f"{self.count:,} run{'s' * (self.count != 1)}"
+        energy = format_energy(self.energy_j * UJ_PER_J)
+        return f"<Cell {levels}: {energy}, metric {format_number(self.metric)}, {runs}>"
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, repr=False)
 class Return:
     """What the next better cell on the front costs."""
 
@@ -47,6 +55,14 @@ class Return:
     def j_per_point(self) -> float:
         """Joules for each point."""
         return self.energy_j / self.points
+
+    def __repr__(self) -> str:
+        more, each = (format_energy(one * UJ_PER_J) for one in (self.energy_j, self.j_per_point))
+        points = format_number(self.points)
+        return (
+            f"<Return {points} point{'s' * (points != '1')} for {more}, {each} a point: "
+            f"{self.before!r} -> {self.after!r}>"
+        )
 
 
 def front(cells: Iterable[Cell], lower: bool) -> tuple[Cell, ...]:
@@ -97,6 +113,11 @@ def returns(cells: Iterable[Cell], lower: bool, unit: float) -> tuple[Return, ..
         for before, after in pairwise(front(cells, lower))
         if not _alike(before, after)
     )
+
+
+def _harmless(level: Level) -> str:
+    """A level in bounds, with nothing in it that steers a terminal or turns the reading order."""
+    return "".join(one if one.isprintable() else "\ufffd" for one in short(str(level)))
 
 
 def _worse(cell: Cell, lower: bool) -> float:

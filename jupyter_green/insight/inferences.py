@@ -12,12 +12,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from jupyter_green.errors import RecorderError
-from jupyter_green.insight.repeated import Repeated, loops_of, not_in_baseline, told
+from jupyter_green.insight.repeated import Repeated, items_of, loops_of, not_in_baseline, told
 from jupyter_green.insight.windows import INFERENCE, TRIAL, Logged
 from jupyter_green.sessions.model import STUDY, Metric, Session, Span
 from jupyter_green.units import format_share
 
-BATCH_SIZE, LATENCY, LATENCY_P95 = "batch_size", "latency_s", "latency_p95_s"
+LATENCY, LATENCY_P95 = "latency_s", "latency_p95_s"
 """Names of the metrics by which a study says what its runs cannot tell."""
 PER = 1000
 """Inferences that a person thinks of at once."""
@@ -172,7 +172,7 @@ def figures_of(logged: Logged, study: Span) -> Figures | None:
     by_size: dict[int, list[Span]] = {}
     for span in session.spans:
         if span.parent == study.span and span.type == TRIAL:
-            by_size.setdefault(int(_fact(logged.metrics(span), BATCH_SIZE) or 0), []).append(span)
+            by_size.setdefault(items_of(logged.metrics(span)), []).append(span)
     try:
         rows = tuple(_row(logged, known, size, by_size[size]) for size in sorted(by_size))
     except RecorderError:
@@ -219,6 +219,12 @@ def _notes(session: Session, spans: Sequence[Span], rows: Iterable[InferenceAt])
         yield (
             f"no figures net of idle: the baseline was measured before {', '.join(unknown)} was "
             "used; measure it again"
+        )
+    last = session.baselines[-1] if session.baselines else None
+    if last is not None and last.is_doubtful:
+        yield (
+            f"the processors were {format_share(last.busy or 0.0)} busy when the baseline was "
+            "measured: that was no idle machine, and what is net of it is too little"
         )
     if any(row.calls.below_idle for row in rows):
         yield (

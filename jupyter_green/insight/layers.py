@@ -36,8 +36,18 @@ CALLS, PARAMETERS = "calls of ", "parameters of "
 the whole model has none."""
 GRADIENT, MODE = "gradient", "training mode"
 FLOPS = {FORWARD: "flops forward", TRAINING: "flops training"}
+FAILURE = "message of "
+"""Metrics of a layer whose names say what a pass has raised: ``message of training: no memory``."""
+NO_BACKWARD = "no backward pass: "
+"""A metric of the whole model whose name says why there is none, though one was asked for."""
+OWN_CODE = "containers with code of their own"
+"""How many modules call layers and do something themselves: all but plain ``Sequential``."""
+NOT_CALLED = "parameters not called: "
+"""Metrics whose names end in modules that the pass did not call; a layer calls its own parts."""
 
 MOST_NAMED = 8
+ROUNDED = 0.005
+"""By so much the layers may be above the whole, and shares of it still add up to 100 %."""
 
 
 def name_of_run(pass_: str, name: str) -> str:
@@ -144,7 +154,7 @@ class Costs:
     """2 for each multiply-add, of convolutions, matrix products and attention; None: unknown."""
     training_flops: int | None
     failed: Mapping[str, str] = field(default_factory=dict)
-    """By pass the class of the error that it raised."""
+    """By pass the class of the error that it raised, and its message: ``ValueError: no``."""
 
     @property
     def backward(self) -> Amount | None:
@@ -203,6 +213,27 @@ class Figures:
     """The model was in training mode: dropout and batch norm worked as in training."""
     notes: tuple[str, ...]
     """What a reader must know of the counters."""
+    no_backward: str = ""
+    """Why there is no backward pass, though one was asked for; empty: there is, or none was."""
+    own_code: bool = True
+    """Something may be done between layers: a module that calls them has code of its own."""
+    not_called: Mapping[str, int] = field(default_factory=dict)
+    """Parameters of modules that the pass did not call, by name."""
+
+    @property
+    def excess(self) -> float | None:
+        """How many times the whole model's pass its layers take together, where that is more than
+        all of it: repeated by themselves they are no parts of it. None: it is not."""
+        whole, layers = self.whole.amount(self.main), self.sum(self.main)
+        if whole is None or layers is None or not self.tells(whole):
+            return None
+        times = self.value(layers) / self.value(whole)
+        return times if times >= 1 + ROUNDED else None
+
+    @property
+    def is_one_layer(self) -> bool:
+        """The model is a layer itself, and there is nothing around it."""
+        return len(self.layers) == 1 and self.layers[0].name == self.whole.type
 
     @property
     def modelled(self) -> bool:
@@ -247,6 +278,13 @@ class Figures:
         if amount is None or whole is None or not (self.tells(whole) and self.tells(amount)):
             return None
         return self.value(amount) / self.value(whole)
+
+    def share_of_sum(self, amount: Amount | None) -> float | None:
+        """Share of what the layers take together in the main pass; None where it says nothing."""
+        layers = self.sum(self.main)
+        if amount is None or layers is None or not (self.tells(layers) and self.tells(amount)):
+            return None
+        return self.value(amount) / self.value(layers)
 
     def tells(self, amount: Amount) -> bool:
         """Its :meth:`value` says something: it is above 0, and not below the resolution."""
@@ -394,6 +432,14 @@ class _Reading:
             main=TRAINING if whole.training is not None else FORWARD,
             trains=bool(self._facts.get(None, {}).get(MODE)),
             notes=tuple(self._notes()),
+            no_backward=_text(self._facts.get(None, {}), NO_BACKWARD),
+            # Earlier sessions do not tell it.
+            own_code=bool(self._facts.get(None, {}).get(OWN_CODE, 1)),
+            not_called={
+                name.removeprefix(NOT_CALLED): int(value)
+                for name, value in self._facts.get(None, {}).items()
+                if name.startswith(NOT_CALLED)
+            },
         )
 
     def _layer(self, number: int) -> Layer:
@@ -420,7 +466,10 @@ class _Reading:
         facts = self._facts.get(subject, {})
         name, calls = _ending(facts, CALLS)
         type_, parameters = _ending(facts, PARAMETERS)
-        failed = self._failed.get(subject, {})
+        failed = {
+            pass_: ": ".join(filter(None, (error, _text(facts, f"{FAILURE}{pass_}: "))))
+            for pass_, error in self._failed.get(subject, {}).items()
+        }
         # Without the copying nothing can be told of what works in place.
         failed = {pass_: error for pass_, error in failed.items() if pass_ != COPY} or {
             pass_: error for error in failed.values() for pass_ in FLOPS
@@ -486,6 +535,11 @@ def _ending(facts: Mapping[str, float], begin: str) -> tuple[str, int]:
         if name.startswith(begin):
             return name.removeprefix(begin), int(value)
     return "", 0
+
+
+def _text(facts: Mapping[str, float], begin: str) -> str:
+    """What follows in the name of a fact that begins so; empty: there is none."""
+    return next((name.removeprefix(begin) for name in facts if name.startswith(begin)), "")
 
 
 def _whole_number(value: float | None) -> int | None:

@@ -15,8 +15,9 @@ from jupyter_green.errors import RecorderError
 from jupyter_green.sessions.model import BELOW_RESOLUTION, STUDY, Metric, Session, Span
 from jupyter_green.units import UJ_PER_J, format_duration, format_energy, format_energy_with_bound
 
-LOOPS = "loops"
-"""Name of the metric by which a study says how often a trial did its work."""
+LOOPS, BATCH_SIZE = "loops", "batch_size"
+"""Names of the metrics by which a study says how often a trial did its work, and on how many
+items each time."""
 
 
 @dataclass(frozen=True, repr=False)
@@ -167,5 +168,14 @@ def _spans(session: Session, numbers: Sequence[int]) -> list[Span]:
 
 def loops_of(logged: Iterable[Metric]) -> int:
     """How often a trial did its work, by what was logged in it: once, where nothing says so."""
-    told = [one.value for one in logged if one.name == LOOPS and one.source == STUDY]
+    return _count(logged, LOOPS)
+
+
+def items_of(logged: Iterable[Metric]) -> int:
+    """The same for the items that it works on each time: inferences in a batch."""
+    return _count(logged, BATCH_SIZE)
+
+
+def _count(logged: Iterable[Metric], name: str) -> int:
+    told = [one.value for one in logged if one.name == name and one.source == STUDY]
     return int(told[-1]) if told and math.isfinite(told[-1]) and told[-1] >= 1 else 1

@@ -40,8 +40,12 @@ user gave (not a number: none), its direction the metric's."""
 PLAN = "search plan"
 """Run of the facts about what was planned."""
 TRIALS = "trials planned"
+SEARCHES = "searches planned"
+"""Of each strategy."""
 STRATEGY = "strategy "
 """Beginning of the facts that name the strategies; their values are the user's order."""
+RANDOM_FIRST = "random first "
+"""Beginning of the facts of how many trials of each search a strategy draws at random at first."""
 SEED = "search seed"
 """Logged at the beginning of each search, under its name."""
 STOPPED: Mapping[str, str] = {
@@ -138,11 +142,19 @@ class _Read:
             target = default_target(_values(searches), self._lower)
         searches = [_at_target(one, target, self._lower) for one in searches]
         plan = {one.name: one.value for one in self._logged.get(PLAN, ())}
-        names = dict.fromkeys(one.strategy for one in searches)
+        # Those that never began, too.
+        planned = [name[len(STRATEGY) :] for name in plan if name.startswith(STRATEGY)]
+        names = dict.fromkeys([*planned, *(one.strategy for one in searches)])
         in_order = sorted(names, key=lambda name: plan.get(STRATEGY + name, math.inf))
+        trials = [trial for one in searches for trial in one.trials]
+        best = front(trials, self._lower)
         return Outcome(
             strategies=tuple(
-                Strategy(name, tuple(one for one in searches if one.strategy == name))
+                Strategy(
+                    name,
+                    tuple(one for one in searches if one.strategy == name),
+                    random_first=int(plan.get(RANDOM_FIRST + name, 0)),
+                )
                 for name in in_order
             ),
             metric=self._head.name,
@@ -156,7 +168,11 @@ class _Read:
             energy=(),
             duration=(),
             quality=(),
-            front=front((trial for one in searches for trial in one.trials), self._lower),
+            front=best,
+            clear_front=clear_front(best),
+            searches_planned=int(plan.get(SEARCHES, 0)) * len(planned),
+            status=self._study.status,
+            error=self._study.error,
             notes=tuple(searches_verdict.about_all(self._session, self._study)),
         )
 
@@ -390,3 +406,18 @@ def front(trials: Iterable[Trial], lower: bool) -> tuple[Trial, ...]:
             kept.append(trial)
             least = worse
     return tuple(kept)
+
+
+def clear_front(trials: Sequence[Trial]) -> tuple[Trial, ...]:
+    """Those of a front that are worse for a reason: cheaper than the better one that is kept by
+    more than the bounds of both. What lies within them may be the counters, and no saving."""
+    kept: list[Trial] = []
+    for trial in reversed(trials):
+        if not kept or _is_clearly_less(trial, kept[-1]):
+            kept.append(trial)
+    return tuple(reversed(kept))
+
+
+def _is_clearly_less(trial: Trial, other: Trial) -> bool:
+    less_j = (other.energy_j or 0.0) - (trial.energy_j or 0.0)
+    return less_j > trial.bound_j + other.bound_j

@@ -116,6 +116,8 @@ class Strategy:
     """Of each compared search the joules to the target, or to the horizon if that comes first."""
     durations_s: tuple[float, ...] = ()
     """Seconds, likewise."""
+    random_first: int = 0
+    """So many trials of each search are drawn at random at first; 0: not known, or none."""
 
     @property
     def compared(self) -> tuple[Search, ...]:
@@ -125,6 +127,25 @@ class Strategy:
     def reached(self) -> int:
         """Compared searches that came to the target."""
         return sum(search.reached is not None for search in self.compared)
+
+    @property
+    def at_random(self) -> int:
+        """Of those that came to the target, how many did so while trials were drawn at random."""
+        arrived = (search.reached for search in self.compared if search.reached is not None)
+        return sum(trial.number <= self.random_first for trial in arrived)
+
+    @property
+    def might_have(self) -> bool:
+        """A compared search did not come to the target, and might have with more trials."""
+        return any(search.is_censored for search in self.compared)
+
+    def is_limited(self, by_time: bool) -> bool:
+        """A search counts with the horizon: what the target takes on average is more than the
+        mean says."""
+        known = self.durations_s if by_time else self.energies_j
+        trials = (search.reached for search in self.compared)
+        taken = (None if one is None else one.at_s if by_time else one.at_j for one in trials)
+        return any(own is None or own > counted for own, counted in zip(taken, known, strict=False))
 
     @property
     def bests(self) -> tuple[float, ...]:
@@ -213,6 +234,14 @@ class Outcome:
     """By the best value."""
     front: tuple[Trial, ...]
     """Trials that no other one beats in value and joules, by ascending energy."""
+    clear_front: tuple[Trial, ...] = ()
+    """Those of the front that are cheaper than every better one by more than the bounds of both."""
+    searches_planned: int = 0
+    """Of all strategies together; 0: not known."""
+    status: str = "ok"
+    """Of the whole study: ok, error, interrupted, kernel died or unfinished."""
+    error: str | None = None
+    """Class name of the exception that has ended it."""
     sentences: tuple[str, ...] = ()
     """Names in them are users'."""
     notes: tuple[str, ...] = ()

@@ -36,6 +36,8 @@ ENDS = {
 
 def sentences(outcome: Outcome) -> Iterable[str]:
     """About the cost of the target, who came to it, and the best values."""
+    if outcome.status != "ok":
+        yield _ended(outcome)
     nothing = _nothing(outcome)
     if nothing:
         yield nothing
@@ -48,6 +50,20 @@ def sentences(outcome: Outcome) -> Iterable[str]:
     quality = _quality(outcome)
     if quality:
         yield f"{quality}."
+
+
+def _ended(outcome: Outcome) -> str:
+    """Of a study that did not come to its end."""
+    how = {
+        "interrupted": "was interrupted",
+        "error": f"ended with {short(outcome.error or 'an error')}",
+    }.get(outcome.status, f"did not come to its end ({short(outcome.status)})")
+    searches = [one for side in outcome.strategies for one in side.searches]
+    done = sum(one.status == "ok" for one in searches)
+    if not outcome.searches_planned:
+        return f"The study {how}: {done} search{'es were' if done != 1 else ' was'} finished."
+    were = "was" if done == 1 else "were"
+    return f"The study {how}: {done} of {outcome.searches_planned} searches {were} finished."
 
 
 def _nothing(outcome: Outcome) -> str:
@@ -79,9 +95,9 @@ def _cost(outcome: Outcome) -> str:
         )
     winner = _winner(outcome)
     if winner is not None:
-        over = "; ".join(_less(pair, what) for pair in found if pair.second == winner)
+        over = "; ".join(_less(outcome, pair) for pair in found if pair.second == winner)
         return f"{short(winner)} won here, by {what} to {_goal(outcome)}: it took {over}"
-    told = "; ".join(f"{short(pair.second)} took {_less(pair, what)}" for pair in found)
+    told = "; ".join(f"{short(pair.second)} took {_less(outcome, pair)}" for pair in found)
     others = len(outcome.judged) - len(found)
     between = (
         f"; between the other {others} pairs no difference was found"
@@ -112,11 +128,22 @@ def _tested(outcome: Outcome) -> list[Strategy]:
     return [one for one in outcome.strategies if one.name in names]
 
 
-def _less(pair: Rivals, what: str) -> str:
-    """``41 % less energy than grid (95 % interval 20 to 60 %)``."""
+def _less(outcome: Outcome, pair: Rivals) -> str:
+    """``41 % less energy than grid (95 % interval 20 to 60 %)``.
+
+    Of searches that count with the horizon it is known that they would have taken more, and not
+    how much: against them the lower end of the interval stands alone.
+    """
+    what = "time" if outcome.by_time else "energy"
     percent = percent_of(pair.contrast)
-    if percent is None:
+    first, second = (
+        outcome.strategy(name).is_limited(outcome.by_time) for name in (pair.first, pair.second)
+    )
+    if percent is None or second:
         return f"less {what} than {short(pair.first)} (by how many percent is open)"
+    if first:
+        least = percent.ends[0] if percent.ends else percent.value
+        return f"at least {least.removeprefix('> ')} % less {what} than {short(pair.first)}"
     interval = f" (95 % interval {percent.interval} %)" if percent.ends else ""
     return f"{percent.value} % less {what} than {short(pair.first)}{interval}"
 
@@ -196,6 +223,7 @@ def notes(outcome: Outcome) -> Iterable[str]:
     for strategy in outcome.strategies:
         yield from _ends(strategy)
         yield from _broken(strategy)
+        yield from _random(outcome, strategy)
     if any(one.stopped == "target" for side in outcome.strategies for one in side.compared):
         yield "A search that ended at the target might have found better values later."
     compared = [len(one.compared) for one in outcome.strategies]
@@ -265,6 +293,24 @@ def _broken(strategy: Strategy) -> Iterable[str]:
         )
         are = "search is" if len(lost) == 1 else "searches are"
         yield f"{name}: {len(lost)} {are} left out of the comparison ({', '.join(why)})."
+
+
+def _random(outcome: Outcome, strategy: Strategy) -> Iterable[str]:
+    """Before a sampler has values to learn from, it is random search by another name."""
+    first, name = strategy.random_first, short(strategy.name)
+    if not first or not strategy.searches:
+        return
+    if outcome.planned <= first:
+        yield (
+            f"{name} draws its first {first} trials at random, and a search has {outcome.planned} "
+            "here: it is random search under another name."
+        )
+        return
+    arrived = ""
+    if strategy.reached:
+        arrivals = "arrival was" if strategy.reached == 1 else "arrivals were"
+        arrived = f"; {strategy.at_random} of {strategy.reached} {arrivals} among them"
+    yield f"{name} draws the first {first} of {outcome.planned} trials at random{arrived}."
 
 
 def _kinds(errors: Iterable[str | None]) -> str:

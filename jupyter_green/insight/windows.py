@@ -15,6 +15,10 @@ from jupyter_green.sessions.model import STUDY, Cell, Metric, Session, Span
 PREPARATION = frozenset({"warm-up", "baseline"})
 """Types of spans that are no repeats."""
 TRIAL = "trial"
+COMPARISON = "task"
+"""Type of the span that holds the trials of one compare()."""
+LAYERS = "layers"
+"""Type of the span that holds the trials of one measure_layers()."""
 INFERENCE = "inference"
 """Type of the span that holds the trials of one measure_inference()."""
 
@@ -122,7 +126,11 @@ class Window:
 
 
 def by_label(
-    sessions: Iterable[Session], spans: Collection[int] | None, *, of_any: bool
+    sessions: Iterable[Session],
+    spans: Collection[int] | None,
+    *,
+    of_any: bool,
+    of_studies: bool = True,
 ) -> dict[str, list[Window]]:
     """By label its windows in the order of time, each of which counts once.
 
@@ -130,13 +138,33 @@ def by_label(
         spans: numbers of the only spans that count, and no cells; None: whatever has a label.
         of_any: of nested windows only the outermost counts, whatever their labels; else the
             outermost of each label.
+        of_studies: with the trials of studies.
     """
     found: dict[str, list[Window]] = {}
     for session in sessions:
         logged = Logged(session)
         for window in _outermost(session, spans, of_any):
-            found.setdefault(window.tags.label or "", []).append(Window(logged, window))
+            if of_studies or not is_trial(window):
+                found.setdefault(window.tags.label or "", []).append(Window(logged, window))
     return found
+
+
+def is_trial(window: Cell | Span) -> bool:
+    """It is a run of a study, or a study."""
+    return isinstance(window, Span) and window.type in (TRIAL, LAYERS, INFERENCE)
+
+
+def comparisons(session: Session) -> list[tuple[Span, list[Span]]]:
+    """The finished studies of compare(), each with its trials in the order of time."""
+    trials: dict[int | None, list[Span]] = {}
+    for span in session.spans:
+        if span.type == TRIAL and span.tags.label:
+            trials.setdefault(span.parent, []).append(span)
+    return [
+        (span, sorted(trials[span.span], key=lambda one: one.started_s))
+        for span in session.spans
+        if span.type == COMPARISON and span.span in trials
+    ]
 
 
 def _outermost(session: Session, spans: Collection[int] | None, of_any: bool) -> list[Cell | Span]:
@@ -191,7 +219,19 @@ class _Around:
         return found
 
 
-def of_run(sessions: Iterable[Session], run: str) -> list[Window]:
+def _batches_of(sessions: Iterable[Session], run: str) -> str:
+    """What else a user may have meant: measure_inference() has a label for each batch size."""
+    labels = {
+        span.tags.label
+        for session in sessions
+        for span in session.spans
+        if span.type == TRIAL and (span.tags.label or "").endswith(f", {run}")
+    }
+    named = ", ".join(sorted(repr(short(label)) for label in labels if label)[:8])
+    return f"; measured were {named}" if named else ""
+
+
+def of_run(sessions: Sequence[Session], run: str) -> list[Window]:
     """The largest windows that hold all values of the run in their cell and none of another run.
 
     Raises:
@@ -215,7 +255,7 @@ def of_run(sessions: Iterable[Session], run: str) -> list[Window]:
     if not found:
         raise SettingError(
             f"run {short(run)!r} has no window of its own: measure() it, or give it a cell and a "
-            "label of its own"
+            f"label of its own{_batches_of(sessions, run)}"
         )
     return found
 

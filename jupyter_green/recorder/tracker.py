@@ -399,9 +399,11 @@ class Tracker:
         """Mark what the session may use, from its start; None: whatever it takes."""
         self._mark(BudgetSet(t=0.0, budget_uj=budget_uj, stop=stop))
 
-    def baseline_measured(self, duration_s: float, power_w: dict[str, float]) -> None:
-        """Mark the power of the idle machine, by counter."""
-        self._mark(BaselineMeasured(t=0.0, duration_s=duration_s, power_w=power_w))
+    def baseline_measured(
+        self, duration_s: float, power_w: dict[str, float], busy: float | None = None
+    ) -> None:
+        """Mark the power of the idle machine, by counter, and how busy others kept it."""
+        self._mark(BaselineMeasured(t=0.0, duration_s=duration_s, power_w=power_w, busy=busy))
 
     # --- switches ---
 

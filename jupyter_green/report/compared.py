@@ -8,7 +8,7 @@ frame. All names in them are made harmless here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -198,21 +198,23 @@ def render(contest: Contest) -> str:
 
 
 def in_short(session: Session) -> list[str]:
-    """The verdict on a session's labels in a few lines, for a text that tells much besides.
+    """The verdicts on what a session compares in a few lines, for a text that tells much besides.
 
     Nothing where no two labels have run twice: labels are names first of all.
     """
-    attempts = compare.attempts(session)
-    if max(attempts.values(), default=0) < 2:
-        return []
-    if len(attempts) > MOST_IN_SHORT:
-        return [f"{len(attempts)} labels: reports in HTML and Markdown compare them"]
-    contest = compare.of_labels(session)
-    if contest is None or not any(_is_judged(pair) for pair in contest.pairs):
-        return []
-    told, more = contest.sentences[:SENTENCES_IN_SHORT], len(contest.sentences[SENTENCES_IN_SHORT:])
-    lines = [short(one, LONGEST_SENTENCE) for one in told]
-    return [*lines, f"+ {more} more in reports in HTML and Markdown"] if more else lines
+    lines: list[str] = []
+    for contest in compare.contests(session):
+        if not any(_is_judged(pair) for pair in contest.pairs):
+            continue
+        if len(contest.sides) > MOST_IN_SHORT:
+            count = len(contest.sides)
+            lines.append(f"{count} labels: reports in HTML and Markdown compare them")
+            continue
+        told, more = contest.sentences[:SENTENCES_IN_SHORT], contest.sentences[SENTENCES_IN_SHORT:]
+        lines += [short(one, LONGEST_SENTENCE) for one in told]
+        if more:
+            lines.append(f"+ {len(more)} more in reports in HTML and Markdown")
+    return lines
 
 
 def _is_judged(pair: Pair) -> bool:
@@ -252,22 +254,23 @@ def _inert(line: str) -> str:
 
 def section(session: Session, pictures: html_parts.Pictures) -> str:
     """The section "Labels compared" of the HTML report; nothing with fewer than two labels."""
-    contest = compare.of_labels(session)
-    if contest is None:
-        return ""
+    contests = compare.contests(session)
+    parts = [part for contest in contests for part in _parts(contest, pictures)]
+    more = len(compare.labels(session)) - compare.MOST_SIDES
+    if more > 0:
+        parts.append(f'<p class="dim">+ {more} labels</p>')
+    return html_parts.section("Labels compared", *parts)
+
+
+def _parts(contest: Contest, pictures: html_parts.Pictures) -> Iterator[str]:
     verdict = (html_parts.text(one, LONGEST_SENTENCE) for one in _verdict(contest))
     notes = (html_parts.text(one, LONGEST_SENTENCE) for one in _notes(contest))
-    more = len(compare.labels(session)) - len(contest.sides)
     drawn = compared_drawn.drawn_of(contest).sides
     caption = "A dot a run; the lines are their mean and its interval."
-    return html_parts.section(
-        "Labels compared",
-        *(f"<p>{one}</p>" for one in verdict),
-        pictures.figure(compared_drawn.spec(contest), caption) if drawn else "",
-        _table(contest).part("Techniques by energy and by quality"),
-        html_parts.bullets(notes),
-        f'<p class="dim">+ {more} labels</p>' if more > 0 else "",
-    )
+    yield from (f"<p>{one}</p>" for one in verdict)
+    yield pictures.figure(compared_drawn.spec(contest), caption) if drawn else ""
+    yield _table(contest).part("Techniques by energy and by quality")
+    yield html_parts.bullets(notes)
 
 
 # --- a data frame -------------------------------------------------------------------------

@@ -188,8 +188,10 @@ def spec(contest: Contest) -> parts.Spec:
 
 
 def of_session(session: Session) -> parts.Spec:
-    """The labels of a session as a specification; an empty chart with fewer than two."""
-    return spec(compare.of_labels(session) or NOTHING)
+    """What a session compares, its labels before its studies, as a specification; an empty chart
+    where there is nothing to compare."""
+    contests = compare.contests(session)
+    return spec(contests[-1] if contests else NOTHING)
 
 
 NOTHING = Contest(sides=(), pairs=(), metric=None, lower=None, sentences=(), notes=())

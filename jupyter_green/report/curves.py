@@ -34,6 +34,16 @@ def main_curve(found: Sequence[Curve]) -> Curve | None:
     return (real or found)[-1] if found else None
 
 
+def best_curve(found: Sequence[Curve]) -> Curve | None:
+    """The one with the best value; the main one where nobody knows which is better."""
+    main = main_curve(found)
+    if main is None or main.lower is None:
+        return main
+    known = [(curve, curve.best.value) for curve in found if curve.best is not None]
+    choose = min if main.lower else max
+    return choose(known, key=lambda one: one[1])[0]
+
+
 def run_name(session: Session, curve: Curve) -> str:
     """What a reader calls the run; empty where single values belong to none."""
     if curve.run is not None:

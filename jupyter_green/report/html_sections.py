@@ -11,11 +11,11 @@ from jupyter_green.insight.frontier import Curve
 from jupyter_green.insight.stages import by_stage
 from jupyter_green.report import compared, series, statement, studied, vega, vega_parts
 from jupyter_green.report.curves import (
+    best_curve,
     chosen_metric,
     cost_words,
     curves,
     knee_words,
-    main_curve,
     run_name,
 )
 from jupyter_green.report.fragment import COLOURS
@@ -103,7 +103,7 @@ def _tiles(session: Session) -> Iterable[str]:
         price = f"{format_number(session.pricing.price_per_kwh or 0)} a kWh"
         yield _tile("Cost", text(f"{format_number(cost)} {session.pricing.currency}"), text(price))
     yield _tile("Time", format_duration(session.duration_s), _time_words(session))
-    curve = main_curve(curves(session))
+    curve = best_curve(curves(session))
     if curve is not None and curve.best is not None:
         yield _tile("Best result" if curve.lower is not None else "Last result", *_best(curve))
 
@@ -506,7 +506,9 @@ def _setting(session: Session) -> Iterable[tuple[str, str]]:
     yield "PUE", " to ".join(pues)
     for baseline in session.baselines:
         watts = ", ".join(f"{name} {watt:.3g} W" for name, watt in baseline.power_w.items())
-        yield "Idle power", text(f"{watts}, over {format_duration(baseline.duration_s)}")
+        busy = baseline.busy if baseline.is_doubtful else None
+        doubt = "" if busy is None else f", while others kept it {share_words(busy)} busy: not idle"
+        yield "Idle power", text(f"{watts}, over {format_duration(baseline.duration_s)}{doubt}")
 
 
 def _counters(session: Session) -> str:

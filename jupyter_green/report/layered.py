@@ -45,14 +45,19 @@ UNKNOWN = "-"
 WORDS = ("Layer", "Type", "Remarks")
 """Columns that begin at the left."""
 PASSES = {FORWARD: "forward pass", TRAINING: "training pass (forward and backward)"}
+LONGEST_MESSAGE = 160
+"""Of an error, in a sentence."""
 OUTSIDE = (
-    "that is what is done outside layers (functions, the code of containers{loss}), and memory: "
-    "repeated by itself, a layer finds its weights, its input and room for its results in the "
-    "caches{kept}"
+    "that may be {outside}memory: repeated by itself, a layer finds its weights, its input and "
+    "room for its results in the caches{kept}"
+)
+ALONE = (
+    "the model is a layer itself, so that this may be {outside}what each run found in caches and "
+    "memory"
 )
 BY_THEMSELVES = (
-    "by themselves the layers take more: each repeat pays for a beginning of its own (a call{start}"
-    "), which in the whole model is paid once or hidden behind other work"
+    "by themselves the layers take more: each repeat may pay for a beginning of its own (a call"
+    "{start}), which in the whole model is paid once or hidden behind other work"
 )
 COUNTED = (
     "FLOPs are counted by torch.utils.flop_counter: 2 for each multiply-add of convolutions, "
@@ -65,7 +70,7 @@ COUNTED = (
 
 def sentence(result: Figures) -> str:
     """What the figures allow one to say: the type with the largest share, and backward."""
-    parts = [_lead(result), _backward(result)]
+    parts = [_forward_only(result), _lead(result), _backward(result)]
     if result.modelled:
         parts.append("the joules are modelled, seconds times assumed watts: shares are of time")
     elif result.missing:
@@ -73,9 +78,25 @@ def sentence(result: Figures) -> str:
     return "; ".join(part for part in parts if part)
 
 
+def _forward_only(result: Figures) -> str:
+    """Why there is no backward pass, where one was asked for."""
+    error = result.whole.failed.get(TRAINING)
+    if error is not None:
+        return f"forward only, as the backward pass failed ({_inert_error(error)})"
+    return f"forward only, as {short(result.no_backward)}" if result.no_backward else ""
+
+
+def _inert_error(error: str) -> str:
+    return short(error, LONGEST_MESSAGE)
+
+
 def _lead(result: Figures) -> str:
     of = f"of the {_quantity(result)} of a {PASSES[result.main]}"
-    shares = [(one, result.share(one.amount(result.main))) for one in result.types]
+    share_of = result.share
+    if result.excess is not None:
+        # They are no parts of the whole: shares of it would add up to more than 100 %.
+        share_of, of = result.share_of_sum, "of the layers' sum"
+    shares = [(one, share_of(one.amount(result.main))) for one in result.types]
     known = [(one, share) for one, share in shares if share is not None]
     whole = result.whole.amount(result.main)
     if not known and whole is not None and not result.tells(whole):
@@ -83,15 +104,31 @@ def _lead(result: Figures) -> str:
     if not known:
         return f"the whole model's {PASSES[result.main]} is not known: no share is told"
     first, share = known[0]
-    told = f"{_layers_of(first)} take{'s' * (first.layers == 1)} {format_share(share)} {of}"
+    takes = f"take{'s' * (first.layers == 1)} {format_share(share)} {of}"
+    told = f"{_excess(result)}{_layers_of(first)} {takes}"
     if len(known) == 1:
-        return told
+        return told if result.excess is None else _excess(result).removesuffix(": ")
     second, next_share = known[1]
     if result.is_apart(first, second):
         return f"{told}, {short(second.type, LONGEST_NAME)} {format_share(next_share)}"
     return (
         f"{told}, and cannot be told apart from {short(second.type, LONGEST_NAME)} "
         f"({format_share(next_share)})"
+    )
+
+
+def _excess(result: Figures) -> str:
+    """That the layers are no parts of the whole, with what they take together; empty: they are."""
+    if result.excess is None:
+        return ""
+    count = len(result.layers)
+    who = "themselves, the layers together take" if count > 1 else "itself, the layer takes"
+    difference = result.difference(result.main)
+    is_open = difference and abs(result.value(difference)) <= result.open(difference)
+    return (
+        f"repeated by {who} {format_number(result.excess, 3)} times the {_quantity(result)} of the "
+        f"whole model's {PASSES[result.main]}"
+        f"{', which runs and counters leave open' if is_open else ''}: "
     )
 
 
@@ -106,8 +143,10 @@ def _backward(result: Figures) -> str:
         return ""
     if result.value(backward) <= result.open(backward):
         return ""
-    ratio = result.value(backward) / result.value(forward)
-    return f"the backward pass takes {format_number(ratio, 2)} times the forward pass"
+    ratio = format_number(result.value(backward) / result.value(forward), 2)
+    times = "" if ratio == "1" else f"{ratio} times "
+    as_much = "as long" if result.by_time else "as much energy"
+    return f"the backward pass takes {times}{as_much} as the forward pass"
 
 
 def notes(result: Figures) -> tuple[str, ...]:
@@ -154,12 +193,24 @@ def _rest(result: Figures, pass_: str) -> str:
         return f"{begin}; runs and counters leave that much open"
     trains = pass_ == TRAINING
     if rest > 0:
-        kept = (
-            ", while the whole model keeps what its backward pass needs, in memory that it has to "
-            "ask the system for"
-        )
-        return f"{begin}; {OUTSIDE.format(loss=', the loss' * trains, kept=kept * trains)}"
+        return f"{begin}; {_why_more(result, trains)}"
+    if result.is_one_layer:
+        return f"{begin}; {ALONE.format(outside='')}"
     return f"{begin}; {BY_THEMSELVES.format(start=', the start of a backward pass' * trains)}"
+
+
+def _why_more(result: Figures, trains: bool) -> str:
+    """What may be in the whole and in no layer: only what this model can have."""
+    own = "what is done outside layers (functions, the code of containers), " * result.own_code
+    outside = own + "the loss, " * trains
+    outside = f"{outside.removesuffix(', ')}, or " if outside else ""
+    if result.is_one_layer:
+        return ALONE.format(outside=outside.replace(", or", " or"))
+    kept = (
+        ", while the whole model keeps what its backward pass needs, in memory that it has to "
+        "ask the system for"
+    )
+    return OUTSIDE.format(outside=outside, kept=kept * trains)
 
 
 def _outside(result: Figures) -> Iterator[str]:
@@ -168,9 +219,18 @@ def _outside(result: Figures) -> Iterator[str]:
         yield f"{format_share(flops / whole)} of the FLOPs that were counted lie outside layers"
     parameters = sum(layer.parameters for layer in result.layers)
     if parameters < result.whole.parameters:
-        yield f"{result.whole.parameters - parameters:,} parameters belong to no layer"
+        yield _without_layer(result, result.whole.parameters - parameters)
     elif parameters > result.whole.parameters:
         yield "some layers share parameters, which count for each of them"
+
+
+def _without_layer(result: Figures, count: int) -> str:
+    begin = f"{count:,} parameters belong to"
+    if not result.not_called:
+        return f"{begin} no layer"
+    names = _named(tuple(result.not_called))
+    others = "" if sum(result.not_called.values()) == count else ", or to no layer"
+    return f"{begin} layers that this pass did not call ({names}){others}"
 
 
 def _unresolved(result: Figures) -> list[str]:
@@ -199,7 +259,7 @@ def _named(names: Sequence[str]) -> str:
 
 def _failed(one: Costs) -> str:
     told = ", ".join(
-        f"{PASSES.get(pass_, pass_)} ({short(error, 40)})" for pass_, error in one.failed.items()
+        f"{PASSES.get(pass_, pass_)} ({_inert_error(error)})" for pass_, error in one.failed.items()
     )
     return f"{short(one.name, LONGEST_NAME)} failed when it was repeated: {told}"
 
@@ -243,13 +303,19 @@ def _titles(result: Figures, first: str) -> tuple[str, ...]:
         "Forward",
         "Backward",
         "Time",
-        f"Share of {_quantity(result)}",
+        _share_title(result),
         "Counters ±",
         "FLOPs",
         "per GFLOP",
         "Parameters",
         "Remarks" if first == "Layer" else "Layers",
     )
+
+
+def _share_title(result: Figures) -> str:
+    """What is more than the whole is no share of it."""
+    quantity = _quantity(result)
+    return f"Share of {quantity}" if result.excess is None else f"{quantity.title()} / whole"
 
 
 def _line(result: Figures, one: Costs, remarks: str) -> tuple[str, ...]:
@@ -314,7 +380,9 @@ def _pair(forward: Amount | None, training: Amount | None) -> tuple[Amount | Non
 
 
 def _remarks(result: Figures, layer: Layer) -> str:
-    parts = [f"{pass_} failed: {short(error, 40)}" for pass_, error in layer.failed.items()]
+    # The message is in the notes.
+    classes = {pass_: error.partition(":")[0] for pass_, error in layer.failed.items()}
+    parts = [f"{pass_} failed: {short(error, 40)}" for pass_, error in classes.items()]
     if layer.in_place:
         parts.append("in place")
     if result.main == TRAINING and not layer.gradient:

@@ -144,8 +144,7 @@ def _metrics(session: Session) -> str:
 
 
 def _labels(session: Session) -> str:
-    contest = compare.of_labels(session)
-    return "" if contest is None else compared.render_markdown(contest)
+    return "\n\n".join(map(compared.render_markdown, compare.contests(session)))
 
 
 def _models(session: Session) -> str:

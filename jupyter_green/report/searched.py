@@ -6,7 +6,8 @@ All names are made harmless here.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from html import escape
 from typing import TYPE_CHECKING
 
@@ -29,6 +30,8 @@ if TYPE_CHECKING:
 LONGEST_SENTENCE = 1500
 LONGEST_NAME = 60
 NAME_IN_TEXT = 30
+MOST_ERRORS = 5
+LONGEST_ERROR = 300
 MOST_ON_FRONT = 10
 """Trials of the front that are listed."""
 TEXT_COLUMNS = (0, 8)
@@ -61,18 +64,33 @@ def rows(outcome: Outcome) -> list[tuple[str, ...]]:
 def _row(outcome: Outcome, strategy: Strategy) -> tuple[str, ...]:
     compared, attempts = len(strategy.compared), len(strategy.searches)
     limit = "≥ " if strategy.missing else ""
-    arrived = any(one.reached for one in outcome.strategies)
     return (
         short(strategy.name, LONGEST_NAME) or "(no text)",
         str(compared) if compared == attempts else f"{compared} of {attempts}",
         f"{strategy.reached} of {compared}" if compared else "",
-        f"{limit}{_energy(strategy.energy)}" if arrived and strategy.energy else "",
-        _duration(strategy.duration) if arrived and strategy.duration else "",
+        _to_target(outcome, strategy, False),
+        _to_target(outcome, strategy, True),
         f"{limit}{_energy(strategy.total)}" if strategy.total else "",
         f"{len(strategy.trials):,}",
         "" if strategy.quality is None else _value(strategy.quality),
         ", ".join(_remarks(outcome, strategy)),
     )
+
+
+def _to_target(outcome: Outcome, strategy: Strategy, by_time: bool) -> str:
+    """What the target took on average; a lower bound where searches count with the horizon."""
+    known = strategy.duration if by_time else strategy.energy
+    if known is None or not any(one.reached for one in outcome.strategies):
+        return ""
+    if not strategy.reached and not strategy.might_have:
+        return "-"
+    if strategy.is_limited(by_time):
+        # How values vary that stop at the horizon is no interval of their mean without it.
+        known = replace(known, low=None, high=None)
+        limit = "≥ "
+    else:
+        limit = "≥ " if strategy.missing and not by_time else ""
+    return f"{limit}{_duration(known) if by_time else _energy(known)}"
 
 
 def _energy(energy: Estimate) -> str:
@@ -92,7 +110,7 @@ def _value(quality: Estimate) -> str:
     """With two digits of its half-width."""
     half = 0.0 if quality.low is None else quality.mean - quality.low
     if not half or abs(quality.mean) >= 1e9:
-        return f"{quality.mean:.6g}"
+        return f"{quality.mean:.4g}"
     decimals = min(8, max(0, 1 - math.floor(math.log10(half))))
     return f"{quality.mean:.{decimals}f} ± {half:.{decimals}f}"
 
@@ -101,8 +119,10 @@ def _remarks(outcome: Outcome, strategy: Strategy) -> Iterable[str]:
     for what, count in sorted(strategy.outcomes.items()):
         if what != "completed":
             yield f"{count:,} {what}"
-    if 0 < strategy.reached < len(strategy.compared):
-        yield "limited to the horizon"
+    if any(one.reached for one in outcome.strategies) and (strategy.reached or strategy.might_have):
+        by_time = outcome.by_time or not strategy.energies_j
+        if strategy.is_limited(by_time):
+            yield "limited to the horizon"
     if strategy.provenance and strategy.provenance != ("measured",):
         yield " + ".join(strategy.provenance)
 
@@ -116,40 +136,58 @@ def _verdict(outcome: Outcome) -> list[str]:
     return [short(one, LONGEST_SENTENCE) for one in outcome.sentences]
 
 
-def _notes(outcome: Outcome) -> list[str]:
-    return [short(one, LONGEST_SENTENCE) for one in (*front_words(outcome), *outcome.notes)]
+def _notes(outcome: Outcome, errors: Sequence[str]) -> list[str]:
+    told = (*_errors(errors), *front_words(outcome), *outcome.notes)
+    return [short(one, LONGEST_SENTENCE) for one in told]
+
+
+def _errors(errors: Sequence[str]) -> Iterable[str]:
+    """What trials and samplers raised, the first ones."""
+    for one in errors[:MOST_ERRORS]:
+        yield f"{short(one, LONGEST_ERROR)}."
+    more = len(errors) - MOST_ERRORS
+    if more > 0:
+        yield f"{more} more messages are in .errors."
 
 
 def front_words(outcome: Outcome) -> Iterable[str]:
     """The Pareto front of the trials in a sentence."""
     if not outcome.front:
         return
-    shown = outcome.front[-MOST_ON_FRONT:]
+    shown = outcome.clear_front[-MOST_ON_FRONT:]
     modelled = " (modelled)" if any("modelled" in one.provenance for one in shown) else ""
     parts = (
         f"{format_number(trial.value or 0.0, 4)} for {format_energy((trial.energy_j or 0) * 1e6)} "
         f"({short(trial.search, NAME_IN_TEXT)}, trial {trial.number})"
         for trial in shown
     )
-    more = len(outcome.front) - len(shown)
+    more = len(outcome.clear_front) - len(shown)
+    alike = len(outcome.front) - len(outcome.clear_front)
+    are = "trial is" if alike == 1 else "trials are"
     yield (
         f"The front of {short(outcome.metric, 40)} and joules of single trials{modelled}: "
-        f"{', '.join(parts)}{f', and {more} below' if more else ''}."
+        f"{', '.join(parts)}{f', and {more} below' if more else ''}"
+        + (f"; {alike} more {are} worse, and cheaper only within the bounds." if alike else ".")
     )
 
 
 # --- text and Markdown --------------------------------------------------------------------
 
 
-def render(outcome: Outcome) -> str:
-    """The outcome as text, the verdict first."""
-    return "\n".join([*_verdict(outcome), "", *_table(outcome).text, "", *_notes(outcome)]).rstrip()
+def render(outcome: Outcome, errors: Sequence[str] = ()) -> str:
+    """The outcome as text, the verdict first.
+
+    Args:
+        errors: what trials and samplers raised, which no journal keeps.
+    """
+    notes = _notes(outcome, errors)
+    return "\n".join([*_verdict(outcome), "", *_table(outcome).text, "", *notes]).rstrip()
 
 
-def render_markdown(outcome: Outcome) -> str:
+def render_markdown(outcome: Outcome, errors: Sequence[str] = ()) -> str:
     """The outcome as Markdown, for a pull request."""
     figures = _table(outcome).markdown
-    verdict, notes = map(markdown, _verdict(outcome)), map(markdown, _notes(outcome))
+    verdict, notes = map(markdown, _verdict(outcome)), map(markdown, _notes(outcome, errors))
     return "\n\n".join([*verdict, figures, *notes])
 
 
@@ -160,10 +198,11 @@ _SMALL = "font-size:11px;opacity:.75"
 _PICTURE = f"max-width:{searched_drawn.WIDTH}px;margin-top:8px"
 
 
-def fragment(outcome: Outcome) -> str:
+def fragment(outcome: Outcome, errors: Sequence[str] = ()) -> str:
     """Verdict, table and drawing: no script, no style sheet, colours of text inherited."""
     verdict = "".join(f"<div>{_inert(one)}</div>" for one in _verdict(outcome))
-    told = "".join(f'<li style="margin:2px 0">{_inert(one)}</li>' for one in _notes(outcome))
+    notes = _notes(outcome, errors)
+    told = "".join(f'<li style="margin:2px 0">{_inert(one)}</li>' for one in notes)
     below = f'<ul style="margin:8px 0 0;padding-left:18px;{_SMALL}">{told}</ul>' if told else ""
     return (
         f'<div style="{_ROOT}"><div style="font-size:14px;font-weight:600">{verdict}</div>'
@@ -196,7 +235,7 @@ def parts(outcome: Outcome) -> Iterator[str]:
     drawn = searched_drawn.drawing(outcome)
     yield f'<div class="chart">{drawn}</div>' if drawn else ""
     yield _table(outcome).part("Strategies by what the target took")
-    yield html_parts.bullets(html_parts.text(one, LONGEST_SENTENCE) for one in _notes(outcome))
+    yield html_parts.bullets(html_parts.text(one, LONGEST_SENTENCE) for one in _notes(outcome, ()))
 
 
 # --- a data frame -------------------------------------------------------------------------

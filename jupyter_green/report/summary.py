@@ -16,6 +16,7 @@ from jupyter_green.report.words import (
     shared_words,
     status_words,
 )
+from jupyter_green.sessions.frames import standing_for
 from jupyter_green.sessions.model import Cell, Energy, Metric, OpenCell, Session, Span
 from jupyter_green.units import (
     format_co2,
@@ -131,8 +132,7 @@ def _parts(session: Session, window: Window) -> list[str]:
     parts.append(_co2_part(session, energy))
     metrics = list(_metrics(session, window))
     if metrics:
-        higher = [metric for metric in metrics if metric.direction == "higher"]
-        parts.append(metric_words((higher or metrics)[-1]))
+        parts.append(metric_words(standing_for(metrics)))
     parts.append(provenance_words(energy))
     return [part for part in parts if part]
 

@@ -186,8 +186,10 @@ LABELS = "Labels compared"
 
 def _labels(session: Session, everything: bool) -> list[str]:
     """The verdict, and the table where everything is asked for."""
-    contest = compare.of_labels(session) if everything else None
-    told = compared.render(contest).splitlines() if contest else compared.in_short(session)
+    told = compared.in_short(session)
+    if everything:
+        blocks = (compared.render(contest).splitlines() for contest in compare.contests(session))
+        told = [line for block in blocks for line in ("", *block)]
     return [LABELS, *told] if told else []
 
 

@@ -403,7 +403,12 @@ class Fold:
 
     def _baseline_measured(self, event: BaselineMeasured) -> None:
         self._baselines.append(
-            Baseline(measured_s=event.t, duration_s=event.duration_s, power_w=dict(event.power_w))
+            Baseline(
+                measured_s=event.t,
+                duration_s=event.duration_s,
+                power_w=dict(event.power_w),
+                busy=event.busy,
+            )
         )
 
     def _tracking_paused(self, event: TrackingPaused) -> None:

@@ -7,6 +7,7 @@ records beneath the frames are plain dictionaries and need none.
 
 from __future__ import annotations
 
+import math
 from array import array
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
@@ -97,7 +98,8 @@ def cells(session: Session) -> pd.DataFrame:
     ``category`` is productive, superseded or failed, and missing for cells that own no time
     (nested ones and those of other threads): leave these out before adding up. ``reruns``
     counts the earlier runs of the same cell. ``suggested_stage`` is what a cell without a tag
-    seems to be, by what it calls. ``metric`` is the last one that the cell logged.
+    seems to be, by what it calls. ``metric`` is the last one of which more is better, or the last
+    one; of several runs in the cell the best.
     """
     return _frame(cell_records(session), _with_counters(CELL_COLUMNS, session))
 
@@ -204,8 +206,28 @@ def identity_of(cell: Cell) -> tuple[str, str | None]:
 
 
 def last_metrics(metrics: Iterable[Metric]) -> dict[int, Metric]:
-    """The last metric that each cell logged, by the cell's number."""
-    return {metric.cell: metric for metric in metrics if metric.cell is not None}
+    """What stands for each cell of all that it logged, by the cell's number."""
+    groups: dict[int, list[Metric]] = {}
+    for metric in metrics:
+        if metric.cell is not None:
+            groups.setdefault(metric.cell, []).append(metric)
+    return {number: standing_for(own) for number, own in groups.items()}
+
+
+def standing_for(own: Sequence[Metric]) -> Metric:
+    """Of some metrics the one that is told: the last of which more is better, or the last.
+
+    Where several runs logged it (trials, folds, seeds) it is their best, and not that of the run
+    which happened to be the last.
+    """
+    higher = [metric for metric in own if metric.direction == "higher"]
+    last = (higher or own)[-1]
+    alike = [metric for metric in own if metric.name == last.name]
+    if last.direction is None or len({metric.run for metric in alike}) == 1:
+        return last
+    finite = [metric for metric in alike if math.isfinite(metric.value)]
+    best = min if last.direction == "lower" else max
+    return best(finite, key=lambda metric: metric.value) if finite else last
 
 
 def _cell_record(session: Session, cell: Cell, metric: Metric | None, reruns: int) -> Record:

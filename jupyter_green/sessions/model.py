@@ -177,6 +177,9 @@ class Span(Struct, frozen=True, kw_only=True):
         return self.energy.energy_j / self.duration_s
 
 
+BUSY = 0.2
+"""Share of the processors' time from which on a machine is not called idle."""
+
 STUDY = "study"
 """Source of the metrics that a study logs about its own runs: how often the work was done."""
 
@@ -234,6 +237,13 @@ class Baseline(Struct, frozen=True, kw_only=True):
     measured_s: float
     duration_s: float
     power_w: dict[str, float]
+    busy: float | None = None
+    """Share of the processors' time, of one, in which somebody else worked meanwhile."""
+
+    @property
+    def is_doubtful(self) -> bool:
+        """The machine was not idle: net figures are too small."""
+        return self.busy is not None and self.busy >= BUSY
 
 
 class Period(Struct, frozen=True, kw_only=True):

@@ -14,13 +14,12 @@ import psutil
 
 from jupyter_green.errors import RecorderError, SettingError
 from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.sessions.model import BUSY
 from jupyter_green.units import format_share
 
 SHORTEST_S = 1.0
 LONGEST_S = 600.0
 DEFAULT_S = 10.0
-BUSY = 0.2
-"""Share of the processors' time from which on a machine is not called idle."""
 
 
 @dataclass(frozen=True)
@@ -70,7 +69,7 @@ def measure_baseline(tracker: Tracker, seconds: float = DEFAULT_S) -> Idle:
         for name, uj in rested.energy.uj.items()
         if session.counters[name].counted
     }
-    tracker.baseline_measured(rested.duration_s, power_w)
+    tracker.baseline_measured(rested.duration_s, power_w, round(busy, 3))
     return Idle(power_w, busy)
 
 

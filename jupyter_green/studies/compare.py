@@ -130,11 +130,11 @@ def compare(  # noqa: PLR0913  (a study has that many choices)
     Texts are labels (``%%energy --label``, ``measure(label=)``) or names of runs that have been
     measured. Callables are run: warmed up, then in ``repeats`` rounds of random order, each as a
     span that carries its name as label. They return their quality: a number, a mapping of
-    metrics, or nothing; it is logged with the run ``name#round``. One that takes an argument gets
-    the number of its round, 0 in warm-ups: a seed, which all techniques share. One that is too
-    short for the counters is called several times a run. What one of them raises is recorded, and
-    the others go on; an interrupt ends the study, and what was measured by then stays in the
-    session.
+    metrics, or nothing; it is logged with the run ``name#round``. One that needs an argument
+    (without a default) gets the number of its round, 0 in warm-ups: a seed, which all techniques
+    share. One that is too short for the counters is called several times a run. What one of them
+    raises is recorded, and the others go on; an interrupt ends the study, and what was measured by
+    then stays in the session.
 
     GPUs are waited for at both ends of a run. The sides are compared by Welch's t test and a
     permutation test, corrected for their number after Holm; the same repeated against itself is
@@ -302,9 +302,12 @@ class _Technique:
     def loop(self, loops: int) -> Any:
         """Call it so often, and wait for its work; returns what the last call did."""
         function, returned = self.function, None
-        given = (self.round,) if _takes_its_round(function) else ()
+        needed = _needed_argument(function)
+        by_name = needed is not None and needed.kind is needed.KEYWORD_ONLY
+        given = () if needed is None or by_name else (self.round,)
+        named = {needed.name: self.round} if needed is not None and by_name else {}
         for _ in range(loops):
-            returned = function(*given)
+            returned = function(*given, **named)
         gpu_sync.synchronize(self.tracker.problems)
         return returned
 
@@ -409,15 +412,15 @@ class _Study:
         return [*notes, *(f"{told}." for one in self._techniques for told in one.troubles)]
 
 
-def _takes_its_round(function: Callable[..., Any]) -> bool:
-    """It cannot be called without one argument by place."""
+def _needed_argument(function: Callable[..., Any]) -> inspect.Parameter | None:
+    """The one argument without which it cannot be called; None: it needs none, or several."""
     try:
         known = inspect.signature(function).parameters.values()
     except (TypeError, ValueError):  # of some callables nobody knows
-        return False
-    by_place = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    needed = [one for one in known if one.default is one.empty and one.kind in by_place]
-    return len(needed) == 1
+        return None
+    many = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
+    needed = [one for one in known if one.default is one.empty and one.kind not in many]
+    return needed[0] if len(needed) == 1 else None
 
 
 def _needed_s(session: Session) -> float:

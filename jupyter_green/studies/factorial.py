@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from jupyter_green.errors import MetricError, SettingError, StatisticsError
 from jupyter_green.insight.factorial import Columns, MainEffects, effects_of
-from jupyter_green.insight.factorial_front import Cell
+from jupyter_green.insight.factorial_front import Cell, Return
 from jupyter_green.optional import require
 from jupyter_green.recorder.names import likely_direction
 from jupyter_green.report import factorial as view
@@ -54,6 +54,22 @@ class Effects(MainEffects):
     def smallest_within(self, points: float) -> Cell:
         return super().smallest_within(arguments.real("points", points))
 
+    def told(self, one: Cell | Return) -> str:
+        """A cell, or a step from one cell of the front to the next, in words: factors by their
+        names, figures with their units, and whether the energy is modelled.
+
+        Raises:
+            SettingError: it is neither.
+        """
+        if isinstance(one, Cell):
+            return view.cell(self, one)
+        if isinstance(one, Return):
+            return view.step(self, one)
+        raise SettingError(
+            "told() takes a cell, as of front() or smallest_within(), or a step of returns(); it "
+            f"is {arguments.shown(one)}"
+        )
+
     def markdown(self) -> str:
         """Sentences, table and notes as Markdown, for a pull request."""
         return view.markdown(self)
@@ -85,7 +101,11 @@ def main_effects(
     effects mix. Intervals (95 %, Welch, of percentages Fieller) take the spread by the other
     factors for chance: for a weak factor beside a strong one they are wider than they need be.
     Figures that are missing or not finite are left out of their own means and counted in the
-    notes.
+    notes. What is told from chance is decided for each pair of levels, by Welch's t test and a
+    permutation test with Holm's correction over all pairs of a response. Beside them stand H, p
+    and eta squared of Kruskal and Wallis, of each factor alone and not corrected. Eta squared is
+    an estimate that falls below 0 where there is no effect, in tiny samples far below: it is
+    shown as 0 then; the data frame has it as it was computed.
 
     Args:
         rows: one for each run: a pandas DataFrame, mappings of columns to values, or the path of a

@@ -26,6 +26,9 @@ FIGURES = ("energy_j", "duration_s", "provenance", "at_least", "left_out", "labe
 """Columns of a row beside factors and metric."""
 NAMED_BY_USERS = frozenset({"measure", "run"})
 """Types of spans whose name a user chose."""
+REMEDY = "write each factor once, as NAME=VALUE, without blanks in either"
+LONGEST_LABEL = 80
+"""Of one that is told in a note."""
 _WORD = re.compile(r"([^\s,;=]*)\s*=\s*([^\s,;=]*)")
 
 Row = dict[str, Any]
@@ -53,7 +56,8 @@ def runs_of(
     ``label``, and the numbers of ``cell`` and ``span``. A callable that ``compare`` called several
     times a run has the figures of one call. Figures of runs that failed, or that overlapped, are
     None, and so is an energy that was too short for its counters. A label that says only some of
-    the factors makes a row without figures, so that it is counted and in no mean.
+    the factors, or one of them twice or without a value, makes a row without figures, so that it
+    is counted, named, and in no mean.
 
     Args:
         session: running or recorded.
@@ -61,17 +65,23 @@ def runs_of(
         metric: name of a logged metric. Default: none.
 
     Raises:
-        SettingError: no label says the factors, or one says them in a way that cannot be meant.
+        SettingError: fewer than two labels say the factors in a way that can be meant.
     """
     wanted = _wanted(factors)
     if metric is not None:
         _check_metric(session, arguments.text("metric", metric), wanted)
     session = _labelled(session)
     # A run is logged within its labelled window most often: it counts once.
-    said = dict(_said(_labels(session), wanted)) or dict(_said(_runs(session), wanted))
+    said, wrong = _said(_labels(session), wanted)
+    if not said:
+        said, wrong_runs = _said(_runs(session), wanted)
+        wrong = wrong_runs if said else {**wrong, **wrong_runs}
     names = wanted or tuple(dict.fromkeys(name for own in said.values() for name in own))
-    _check_names(session, said, names, metric)
     whole = [text for text, own in said.items() if all(name in own for name in names)]
+    if wrong and len(whole) < 2:
+        # Nothing usable is left without them.
+        raise SettingError(f"{next(iter(wrong.values()))}: {REMEDY}")
+    _check_names(session, said, names, metric)
     if len(whole) < 2:
         raise SettingError(_too_few(said, names, whole))
     sides = contest(session, whole, How(metric=metric)).sides
@@ -79,6 +89,8 @@ def runs_of(
     rows += [
         _without_figures(text, said[text], names, metric) for text in said if text not in whole
     ]
+    for text, why in wrong.items():
+        rows.append({**_without_figures(text, {}, names, metric), "left_out": why})
     return rows
 
 
@@ -117,26 +129,31 @@ def _runs(session: Session) -> dict[str, None]:
     return dict.fromkeys(one.run for one in session.results if one.run)
 
 
-def _said(texts: Iterable[str], wanted: Sequence[str]) -> Iterator[tuple[str, Said]]:
-    """Each text that says a factor, with what it says.
-
-    Raises:
-        SettingError: one says a factor twice, or a name or a value is missing.
-    """
+def _said(texts: Iterable[str], wanted: Sequence[str]) -> tuple[dict[str, Said], dict[str, str]]:
+    """The texts that say a factor, with what they say; and those that cannot be meant, with why."""
+    said: dict[str, Said] = {}
+    wrong: dict[str, str] = {}
     for text in texts:
         words = [(name, value) for name, value in _words(text) if not wanted or name in wanted]
-        own: Said = {}
-        for name, value in words:
-            if not (name and value):
-                raise SettingError(
-                    f"the label {short(text)!r} has no {'value' if name else 'name'} beside '=': "
-                    "write factors as NAME=VALUE, without blanks in either"
-                )
-            if name in own:
-                raise SettingError(f"the label {short(text)!r} says {short(name)!r} twice")
-            own[name] = value
-        if own:
-            yield text, own
+        why = _why_wrong(text, words)
+        if why:
+            wrong[text] = why
+        elif words:
+            said[text] = dict(words)
+    return said, wrong
+
+
+def _why_wrong(text: str, words: Sequence[tuple[str, str]]) -> str:
+    """Why a label cannot be meant; empty: it can."""
+    label = f"the label {short(text, LONGEST_LABEL)!r}"
+    names: set[str] = set()
+    for name, value in words:
+        if not (name and value):
+            return f"{label} has no {'value' if name else 'name'} beside '='"
+        if name in names:
+            return f"{label} says {short(name, LONGEST_LABEL)!r} twice"
+        names.add(name)
+    return ""
 
 
 def _words(text: str) -> list[tuple[str, str]]:

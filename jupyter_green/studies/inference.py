@@ -26,7 +26,6 @@ from msgspec import structs
 from jupyter_green.errors import RecorderError, SettingError
 from jupyter_green.events import Tags
 from jupyter_green.insight.inferences import (
-    BATCH_SIZE,
     LATENCY,
     LATENCY_CALLS,
     LATENCY_P95,
@@ -36,7 +35,7 @@ from jupyter_green.insight.inferences import (
     inferences_of,
     latencies,
 )
-from jupyter_green.insight.repeated import LOOPS, told
+from jupyter_green.insight.repeated import BATCH_SIZE, LOOPS, told
 from jupyter_green.insight.windows import INFERENCE, Logged
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder.names import FIRST_LINE, as_number

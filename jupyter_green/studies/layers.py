@@ -30,8 +30,10 @@ from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder.names import FIRST_LINE
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.report import layered
+from jupyter_green.report.inert import short
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies import arguments, layers_torch
+from jupyter_green.studies.layers_progress import Progress
 from jupyter_green.studies.layers_torch import Arguments, Call, Once
 from jupyter_green.studies.repeat import Work, enough_loops, one_run, shortest_run_s
 from jupyter_green.studies.spans import span_around
@@ -138,11 +140,15 @@ def measure_layers(
     input each time, and what copying takes is subtracted.
 
     The module is measured in the modes that it has: call ``net.train()`` or ``net.eval()``
-    before. It is left as it was: parameters, gradients, buffers (as the statistics of batch
-    norm), modes and the state of random numbers. GPU work is waited for at the end of every run.
+    before. Afterwards parameters, gradients, buffers (as the statistics of batch norm), modes and
+    the state of random numbers are what they were. Attributes that a module's ``forward`` writes
+    itself are not restored: a counter has counted every repeat, and a list to which it appends
+    has grown. GPU work is waited for at the end of every run.
 
     FLOPs are those of ``torch.utils.flop_counter``: 2 for each multiply-add, of convolutions,
     matrix products and attention; nothing else is counted.
+
+    Where all runs together take more than a few seconds, a bar shows how many of them are done.
 
     The runs are spans of the session. Those of the whole model carry labels, as ``forward of
     resnet18`` and ``training of resnet18``: ``compare`` holds two models together.
@@ -165,7 +171,9 @@ def measure_layers(
         RecorderError: nothing can be read here, or the recorder does not answer.
 
     What the model or the loss raises on its own batch, and an interrupt, pass through. A layer
-    that fails when it is repeated is told as failed, and the others go on.
+    that fails when it is repeated is told as failed, with the message, and the others go on. So
+    is a backward pass of the whole model that fails, or that does not exist because nothing needs
+    gradients: the sentence says why it is of the forward pass only.
     """
     asked = _asked(module, batch, backward, loss, label, seconds, runs)
     tracker = here.tracker()
@@ -215,7 +223,10 @@ def _asked(
     if loss is not None and not callable(loss):
         raise SettingError(f"loss must be a callable, it is {arguments.shown(loss)}")
     if loss is not None and not backward:
-        raise SettingError("loss= is what the backward pass begins with: leave backward=False")
+        raise SettingError(
+            "loss= is what the backward pass begins with, which backward=False leaves out: give "
+            "one of the two only"
+        )
     if label is not None:
         arguments.text("label", label)
     if seconds is not None and not arguments.real("seconds", seconds) > 0:
@@ -287,8 +298,12 @@ class _Subject:
         """One run. What fails is told by its span, and not done again."""
         try:
             one_run(self._tracker, self._work, self.loops, type_)
-        except Exception:
+        except Exception as error:
             self.works = False
+            message = layers_torch.message_of(error)
+            if message:
+                fact = f"{insight.FAILURE}{self._pass}: {message}"
+                self._tracker.metric_logged(fact, 1, step=self._number, source=STUDY)
 
     def choose_loops(self, seconds: float) -> None:
         """So many that a run takes about so long."""
@@ -332,6 +347,10 @@ class _Study:
         loss = self._loss(seen[-1].output) if asked.backward else None
         whole = list(self._subjects(None, asked.label, [seen[-1].calls[0]], loss))
         found, names = layers_torch.layers_of(seen), layers_torch.named(asked.module)
+        self._tell(insight.OWN_CODE, len(layers_torch.with_own_code(seen[-1], found)))
+        not_called = layers_torch.not_called(asked.module, seen[-1], found)
+        for name, parameters in list(not_called.items())[: insight.MOST_NAMED]:
+            self._tell(insight.NOT_CALLED + name, parameters)
         # What the passes have returned, and what lies between layers, may be large.
         del seen
         subjects = [
@@ -346,23 +365,33 @@ class _Study:
         ]
         self._measure(subjects, len(whole))
 
+    def _tell(self, fact: str, value: float, number: Subject = None) -> None:
+        self._tracker.metric_logged(fact, value, step=number, source=STUDY)
+
     def _loss(self, output: Any) -> Callable[[Any], Any] | None:
-        """What the backward pass begins with; None: nothing needs gradients.
+        """What the backward pass begins with; None: nothing needs gradients, which is logged.
 
         Raises:
             SettingError: it is no loss.
         """
         asked = self._asked
+        needing = any(one.requires_grad for one in layers_torch.tensors(output))
+        if asked.loss is None and needing:
+            return layers_torch.sum_of_outputs
         if asked.loss is None:
-            needing = any(one.requires_grad for one in layers_torch.tensors(output))
-            return layers_torch.sum_of_outputs if needing else None
+            self._tell(f"{insight.NO_BACKWARD}no output of the model needs gradients", 1)
+            return None
         with layers_torch.torch().enable_grad():
             value = asked.loss(output)
         if not isinstance(value, layers_torch.torch().Tensor) or value.numel() != 1:
             raise SettingError(
                 f"loss must make a tensor of one number, it made {arguments.shown(value)}"
             )
-        return asked.loss if value.requires_grad else None
+        if value.requires_grad:
+            return asked.loss
+        why = "(detached?)" if needing else "and neither does an output of the model"
+        self._tell(f"{insight.NO_BACKWARD}the loss does not need gradients {why}", 1)
+        return None
 
     def _subjects(
         self,
@@ -378,9 +407,7 @@ class _Study:
         in_place = any(map(layers_torch.changes_its_input, calls))
         facts: dict[str, float] = {
             insight.CALLS + name: len(calls),
-            insight.PARAMETERS + type(module).__name__: sum(
-                parameter.numel() for parameter in module.parameters()
-            ),
+            insight.PARAMETERS + type(module).__name__: layers_torch.parameters_of(module),
             insight.GRADIENT: int(gradient),
             insight.MODE: int(module.training),
         }
@@ -400,24 +427,40 @@ class _Study:
         if in_place:
             passes[COPY] = [layers_torch.copying(call) for call in calls]
         for fact, value in facts.items():
-            self._tracker.metric_logged(fact, value, step=number, source=STUDY)
+            self._tell(fact, value, number)
         for pass_, own in passes.items():
             yield _Subject(self._tracker, number, name, pass_, own)
 
     def _measure(self, subjects: Sequence[_Subject], whole: int) -> None:
-        """Warm up and do all runs."""
+        """Warm up and do all runs, and show how far that is."""
+        runs, count = self._asked.runs, len(subjects)
+        seconds = self._asked.seconds or run_length_s(0.0, runs * count)
+        # Each is warmed up, tried for its length, and run.
+        progress = Progress(
+            f"layers of {short(self._asked.label)}", (2 + runs) * count, runs * count * seconds
+        )
+        try:
+            for _ in self._measured(subjects, whole):
+                progress.step()
+        finally:
+            progress.close()
+
+    def _measured(self, subjects: Sequence[_Subject], whole: int) -> Iterator[None]:
         for subject in subjects[:whole]:
             self._warm_up(subject)
+            yield
         # The whole model has shown by now which devices the work uses.
         needed_s = shortest_run_s(self._tracker.session())
         for subject in subjects[whole:]:
             self._warm_up(subject)
+            yield
         self._planned = self._asked.runs * sum(subject.works for subject in subjects)
         seconds = self._asked.seconds or run_length_s(needed_s, self._planned)
         for subject in subjects:
             if subject.works:
                 self._at = subject.name
                 subject.choose_loops(seconds)
+            yield
         chance = random.Random()
         for _ in range(self._asked.runs):
             for subject in chance.sample(subjects, len(subjects)):
@@ -425,6 +468,7 @@ class _Study:
                     self._at = subject.name
                     subject.run()
                     self._done += 1
+                yield
 
     def _warm_up(self, subject: _Subject) -> None:
         self._at = subject.name

@@ -11,7 +11,7 @@ import random
 import sys
 import threading
 from collections import OrderedDict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, fields, is_dataclass
 from typing import Any
@@ -23,6 +23,8 @@ INSTALL = "torch --index-url https://download.pytorch.org/whl/cpu"
 """For pip: without the index it is the build for GPUs, of some gigabytes."""
 PARAMETRIZATIONS = "parametrizations"
 """Under this name a module keeps what computes its weights: a part of it, not layers of its own."""
+LONGEST_MESSAGE = 300
+"""Of an error, as it is recorded."""
 
 Arguments = tuple[tuple[Any, ...], dict[str, Any]]
 Loss = Callable[[Any], Any]
@@ -265,6 +267,44 @@ def _within(calls: Sequence[Call], call: Call, leaves: set[Any]) -> bool:
     return False
 
 
+def with_own_code(seen: Seen, layers: Mapping[Any, object]) -> set[Any]:
+    """Modules that call layers and may do something themselves: all but a plain ``Sequential``,
+    whose forward pass is that of its parts."""
+    plain = torch().nn.Sequential.forward
+    inside = _parts_of(layers)
+    return {
+        call.module
+        for call in seen.calls
+        if call.module not in inside
+        and (
+            type(call.module).forward is not plain
+            or call.module._forward_hooks
+            or call.module._forward_pre_hooks
+        )
+    }
+
+
+def not_called(module: Any, seen: Seen, layers: Mapping[Any, object]) -> dict[str, int]:
+    """How many parameters modules have that a pass did not call: the outermost, by their names."""
+    known = {call.module for call in seen.calls} | _parts_of(layers)
+    found: dict[Any, str] = {}
+    for name, part in module.named_modules():
+        # What holds a layer, as a list of modules does, is not called and not idle either.
+        if not known.intersection(part.modules()) and any(True for _ in part.parameters()):
+            found[part] = name
+            known.update(part.modules())
+    return {name: parameters_of(part) for part, name in found.items()}
+
+
+def _parts_of(layers: Iterable[Any]) -> set[Any]:
+    return {part for layer in layers for part in layer.modules()}
+
+
+def parameters_of(module: Any) -> int:
+    """How many there are in it; shared ones count once."""
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
 # --- repeating ------------------------------------------------------------------------------
 
 Once = Callable[[], object]
@@ -375,6 +415,14 @@ def counted_flops(once: Once) -> int | None:
         return None
 
 
+def message_of(error: Exception) -> str:
+    """What it says, on one line and bounded; empty: nothing."""
+    try:
+        return " ".join(str(error)[: 10 * LONGEST_MESSAGE].split())[:LONGEST_MESSAGE]
+    except Exception:  # of the user's own kind of error
+        return ""
+
+
 # --- leaving things as they were ------------------------------------------------------------
 
 
@@ -383,7 +431,8 @@ def as_before(module: Any, arguments: Arguments) -> Iterator[None]:
     """Buffers, modes and random numbers are afterwards what they were.
 
     Batch norm keeps running statistics in buffers. Parameters and their ``.grad`` are not
-    touched by what is done here.
+    touched by what is done here. Attributes that a module's own ``forward`` writes are not
+    restored: nobody knows which they are, and a copy of any object may be impossible.
     """
     package = torch()
     buffers = [

@@ -88,13 +88,13 @@ class Searches:
 
     def markdown(self) -> str:
         """Verdict, table and notes as Markdown, for a pull request."""
-        return searched.render_markdown(self.outcome)
+        return searched.render_markdown(self.outcome, self.errors)
 
     def __repr__(self) -> str:
-        return searched.render(self.outcome)
+        return searched.render(self.outcome, self.errors)
 
     def _repr_html_(self) -> str:
-        return searched.fragment(self.outcome)
+        return searched.fragment(self.outcome, self.errors)
 
 
 def compare_searches(  # noqa: PLR0913  (a study has that many choices)
@@ -127,10 +127,10 @@ def compare_searches(  # noqa: PLR0913  (a study has that many choices)
 
     Each strategy searches ``seeds`` times, in rounds of random order. A search is a span of the
     session, and each trial one within it; its metric is logged under the search's name
-    (``tpe#3``) with the trial's number as step. What the sampler does between trials belongs to
-    its search, and so do failed and pruned trials, and those without a finite value. A failed
-    trial ends no search, and a failed search not the study; an interrupt does, and what was
-    finished by then is in the session: ``searches_of(session())``.
+    (``tpe#3``, in a second study ``tpe#3 (2)``) with the trial's number as step. What the sampler
+    does between trials belongs to its search, and so do failed and pruned trials, and those without
+    a finite value. A failed trial ends no search, and a failed search not the study; an interrupt
+    does, and what was finished by then is in the session: ``searches_of(session())``.
 
     What is compared is the energy until the target was reached first. Searches that never reached
     it are counted as such: all are compared up to a common horizon, the shortest search that did
@@ -145,7 +145,8 @@ def compare_searches(  # noqa: PLR0913  (a study has that many choices)
             which are logged.
         strategies: ``"grid"``, ``"random"``, ``"tpe"`` (tree-structured Parzen estimator) and
             ``"gp"`` (Gaussian process; needs scipy and PyTorch); or a mapping of names to
-            functions that take a seed and return an Optuna sampler.
+            functions that take a seed and return an Optuna sampler, or to classes of samplers.
+            TPE and the Gaussian process draw their first 10 trials at random.
         seeds: searches of each strategy. Fewer than five find only large differences.
         trials: of each search, at most.
         metric: what is optimised, and its name where the objective returns a mapping.
@@ -167,8 +168,10 @@ def compare_searches(  # noqa: PLR0913  (a study has that many choices)
         seed: of the order and of all samplers, for repeating a study. Default: another each time.
 
     Raises:
-        SettingError: an argument makes no sense.
-        MetricError: nobody knows which is better of the metric.
+        SettingError: an argument makes no sense, or the grid has no values of what the objective
+            asks for.
+        MetricError: nobody knows which is better of the metric, or no trial of the warm-up and
+            the first search has returned it.
         MissingPackage: Optuna, or what a strategy needs, is not installed.
         RecorderError: the recorder does not answer.
     """
@@ -194,7 +197,7 @@ def compare_searches(  # noqa: PLR0913  (a study has that many choices)
         metric=metric,
         target=None if target is None else arguments.real("target", target),
         rules=rules,
-        pruner=pruner,
+        pruner=search_samplers.pruner_of(pruner),
         warmup=arguments.whole("warmup", warmup, 0),
         seed=secrets.randbits(32) if seed is None else arguments.whole("seed", seed),
     )
@@ -212,6 +215,12 @@ def searches_of(session: Session, study: int = -1) -> Searches:
         study: which of its studies, in their order; the last by default.
 
     Raises:
-        SettingError: there is no such study in it.
+        SettingError: there is no such study in it, or it is no session.
     """
+    if not isinstance(session, Session):
+        raise SettingError(
+            "searches_of() takes a Session, as session() gives it; it is "
+            f"{arguments.shown(session)}"
+        )
+    arguments.whole("study", study)
     return Searches(insight.outcome(session, study))

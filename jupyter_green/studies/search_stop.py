@@ -16,8 +16,8 @@ from jupyter_green.insight.returns import diminishing
 from jupyter_green.recorder import here
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.studies.rules import LEAST_GAIN, Rules
-from jupyter_green.studies.steps import Steps
-from jupyter_green.units import format_budget, format_number
+from jupyter_green.studies.steps import Steps, ask_levels, budget_words
+from jupyter_green.units import format_number
 
 
 class Stopping:
@@ -79,8 +79,10 @@ class Stopping:
         return diminishing(points, self.lower, patience, self._rules.least_gain)
 
     def _is_spent(self, budget_uj: int | None) -> bool:
-        used_uj = self._steps.used_uj
-        if budget_uj is None or used_uj is None:
+        if budget_uj is None:
+            return False
+        used_uj = self._steps.used_of(budget_uj)
+        if used_uj is None:
             return False
         return used_uj + used_uj / self._steps.done > budget_uj
 
@@ -100,7 +102,7 @@ class StopSearch:
         stop.stopped
 
     The budget counts the energy of the whole machine from the moment at which this was made. Of
-    several objectives it is the first that the rules look at. Use a new one for each study.
+    several objectives it is the first that the rules look at. Each study needs a new one.
 
     Args:
         target: the study ends after the first trial with a value at least as good.
@@ -128,18 +130,27 @@ class StopSearch:
         if target is None and budget is None and patience is None:
             raise SettingError("nothing ends the search: give target=, budget= or patience=")
         self._tracker = here.tracker()
-        self._tracker.gauge(True)
-        self._tracker.when_cell_ends(self._close)
+        self._is_asked = False
+        self._ask()
         self._stopping = Stopping(self._tracker, self._rules)
-        self._is_asked = True
+        self._study: str | None = None
+        """The name of its study; None: it has seen none."""
+        self._has_warned = False
         self.stopped: str | None = None
         """Why the study ended before its end, in a sentence; None: it did not."""
 
     def __call__(self, study: Any, trial: Any) -> None:
         """Optuna's callback, called after each trial."""
         stopping = self._stopping
-        if self.stopped is not None:
+        if self._study is None:
+            self._study = study.study_name
+        if study.study_name != self._study:
+            self._warn()
             return
+        if self.stopped is not None:
+            study.stop()  # it is gone on with
+            return
+        self._ask()
         stopping.lower = study.directions[0].name == "MINIMIZE"
         stopping.trial_ended(value_of(trial))
         why = stopping.why()
@@ -148,8 +159,24 @@ class StopSearch:
             self._close("ok")
             study.stop()
 
+    def _ask(self) -> None:
+        """Levels are told until the cell ends; the study may run in a later one."""
+        if self._rules.budget_uj is not None and not self._is_asked:
+            ask_levels(self._tracker)
+            self._is_asked = True
+            self._tracker.when_cell_ends(self._close)
+
+    def _warn(self) -> None:
+        """A rule that ends nothing, without a word, may cost hours."""
+        if not self._has_warned:
+            self._has_warned = True
+            print(
+                "jupyter_green: this StopSearch belongs to another study and ends nothing here: "
+                "make a new one for each study"
+            )
+
     def _sentence(self, stopping: Stopping, why: str) -> str:
-        after = f"stopped after {stopping.trials} trials"
+        after = f"stopped after {stopping.trials} trial{'s' * (stopping.trials != 1)}"
         if why == "target":
             best = "?" if stopping.best is None else format_number(stopping.best, 4)
             target = format_number(self._rules.target or 0.0, 4)
@@ -160,13 +187,9 @@ class StopSearch:
                 f"{format_number(self._rules.least_gain)}"
             )
         level = self._tracker.level()
-        doubt = " (modelled)" if level is not None and level.modelled else ""
-        used = format_budget(stopping.used_uj or 0.0)
-        budget = format_budget(self._rules.budget_uj or 0)
-        return (
-            f"{after}: {used}{doubt} of the budget of {budget} are used, and the next trial would "
-            "exceed it"
-        )
+        modelled = level is not None and level.modelled
+        used_uj, budget_uj = stopping.used_uj or 0.0, self._rules.budget_uj or 0
+        return f"{after}: {budget_words(used_uj, budget_uj, modelled, 'trial')}"
 
     def _close(self, status: str) -> None:
         if self._is_asked:

@@ -81,21 +81,15 @@ class Trials:
 
     def _logged(self, returned: Any, number: int) -> Any:
         """Log the metrics of a trial; returns what is optimised."""
+        chosen = optimised(returned, self._metric)
         if isinstance(returned, Mapping):
-            if self._metric not in returned:
-                names = ", ".join(repr(str(name)[:60]) for name in list(returned)[:8])
-                raise MetricError(
-                    f"the objective returned no {self._metric!r:.60}, but {names or 'nothing'}: "
-                    "say metric= with the name of what is optimised"
-                )
             for name, value in returned.items():
                 if name != self._metric:
                     self._log_other(str(name)[: arguments.LONGEST_NAME], value, number)
-            returned = returned[self._metric]
-        has_several = self._several and isinstance(returned, tuple | list) and returned
-        value = as_number(self._metric, returned[0] if has_several else returned)
+        has_several = self._several and isinstance(chosen, tuple | list) and chosen
+        value = as_number(self._metric, chosen[0] if has_several else chosen)
         self._tracker.metric_logged(self._metric, value, number, self._run, self._direction)
-        return returned if has_several else value
+        return chosen if has_several else value
 
     def _log_other(self, name: str, value: Any, number: int) -> None:
         try:
@@ -103,6 +97,23 @@ class Trials:
         except MetricError:
             return  # a mapping may hold what is no number: only the metric has to be one
         self._tracker.metric_logged(name, told, number, self._run)
+
+
+def optimised(returned: Any, metric: str) -> Any:
+    """What an objective returns, or the metric of a mapping.
+
+    Raises:
+        MetricError: it is not in the mapping.
+    """
+    if not isinstance(returned, Mapping):
+        return returned
+    if metric not in returned:
+        names = ", ".join(repr(str(name)[:60]) for name in list(returned)[:8])
+        raise MetricError(
+            f"the objective returned no {metric!r:.60}, but {names or 'nothing'}: say metric= with "
+            "the name of what is optimised"
+        )
+    return returned[metric]
 
 
 class MeasuredTrials:
@@ -120,6 +131,7 @@ class MeasuredTrials:
     def __call__(self, trial: Any) -> Any:
         """One trial of the user's study."""
         found: list[Energy] = []
+        self._check(trial)
 
         def ended(span: int) -> None:
             energy = self._energy(span)
@@ -138,8 +150,26 @@ class MeasuredTrials:
             return returned
         joules = found[0].energy_j if found else None
         values = returned if isinstance(returned, tuple | list) else (returned,)
+        self._check(trial, len(values) + 1)
         # Optuna counts a trial that has no number as failed.
         return (*values, math.nan if joules is None else joules)
+
+    def _check(self, trial: Any, values: int | None = None) -> None:
+        """Optuna fails a trial with another number of values, and goes on with the next one.
+
+        Raises:
+            SettingError: the user's study has no direction for the joules.
+        """
+        directions = getattr(getattr(trial, "study", None), "directions", None)
+        if not self._with_energy or directions is None:
+            return
+        count = len(directions)
+        if count < 2 or (values is not None and count != values):
+            raise SettingError(
+                f"with_energy=True adds the joules of a trial to what is optimised: the study "
+                f"needs {values or 2} directions and has {count}, as in "
+                "optuna.create_study(directions=['maximize', 'minimize'])"
+            )
 
     def _energy(self, span: int) -> Energy | None:
         try:
@@ -218,7 +248,8 @@ def measure_trials(
         run: under which the metric is logged. Default: the objective's name.
 
     Raises:
-        SettingError: an argument makes no sense.
+        SettingError: an argument makes no sense. From a trial: the study has too few directions
+            for ``with_energy``.
         RecorderError: the energy is to be minimised, and no counter can be read.
         MissingPackage: Optuna is not installed.
     """

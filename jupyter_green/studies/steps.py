@@ -6,15 +6,64 @@ after it. Until then it is carried on from the newest level, at the power that w
 
 from __future__ import annotations
 
+import time
 from dataclasses import dataclass
 from itertools import pairwise
 
 from jupyter_green.insight.frontier import Point
 from jupyter_green.recorder.levels import AT_ONCE_S
 from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.units import format_budget
 
 MOST_BOUNDARIES = 1024
 """Of a loop with more steps, some steps together count as one."""
+
+FIRST_LEVEL_S = 2.0
+"""A recorder that is still starting may take so long to tell the first level."""
+FRESH_S = 0.05
+"""One that is asked for a level is waited for at most so long."""
+LEFT_ALONE_S = 1.0
+LOOK_S = 0.0005
+OLD = 0.25
+"""A level is too old to decide by where so much of what is left of a budget may have been used
+since. Of a loop that is younger than some ages of its level, the power is not known either."""
+UNKNOWN_W = 10_000.0
+"""A machine may draw so much where nobody has told yet what it draws."""
+
+
+def ask_levels(tracker: Tracker) -> None:
+    """Ask for levels, and wait until the first one is told: who keeps a budget would begin blind.
+
+    :meth:`Tracker.gauge` is to be switched off by whoever calls this.
+    """
+    since_s = tracker.t_s
+    tracker.gauge(True)
+    try:
+        _fresh_level(tracker, since_s, FIRST_LEVEL_S)
+    except BaseException:
+        tracker.gauge(False)
+        raise
+
+
+def _fresh_level(tracker: Tracker, since_s: float, patience_s: float) -> bool:
+    """Have a level told, and wait for it; whether it has come."""
+    tracker.refresh_level()
+    until_s = time.monotonic() + patience_s
+    while not (tracker.closed or tracker.disowned) and time.monotonic() < until_s:
+        level = tracker.level()
+        if level is not None and level.t >= since_s:
+            return True
+        time.sleep(LOOK_S)
+    return False
+
+
+def budget_words(used_uj: float, budget_uj: int, modelled: bool, what: str) -> str:
+    """Why a budget has ended something, after a ``step`` or a ``trial``."""
+    used = f"{format_budget(used_uj)}{' (modelled)' if modelled else ''}"
+    budget = format_budget(budget_uj)
+    if used_uj > budget_uj:
+        return f"{used} are used, more than the budget of {budget}"
+    return f"{used} of the budget of {budget} are used, and the next {what} would exceed it"
 
 
 @dataclass
@@ -53,6 +102,10 @@ class Steps:
         """Values of the metric that were logged."""
         self.each = 1
         """Steps that count as one."""
+        self._most_w = 0.0
+        """Largest power that was told meanwhile."""
+        self._ask_again_s = 0.0
+        """A recorder that did not answer is left alone until then."""
 
     def step_ended(self) -> None:
         """Another step is over."""
@@ -77,6 +130,29 @@ class Steps:
         """Microjoules from the loop's beginning until now; None: not known yet."""
         begin_uj, now_uj = self._at(self._begin), self._now_uj()
         return None if begin_uj is None or now_uj is None else max(0.0, now_uj - begin_uj)
+
+    def used_of(self, budget_uj: int) -> float | None:
+        """The same, from a level that is young enough to decide about a budget.
+
+        Levels come a few times a second. Where much of what is left may have been used since the
+        newest, one is asked for and waited for: near the end of a budget, and near the beginning
+        of a small one, when the power is not known yet; a few dozen times in all.
+        """
+        tracker, used_uj = self._tracker, self.used_uj
+        level, now_s = tracker.level(), tracker.t_s
+        if level is None or now_s < self._ask_again_s:
+            return used_uj
+        age_s = now_s - level.t
+        self._most_w = max(self._most_w, level.power_w or 0.0)
+        left_uj = budget_uj - (used_uj or 0.0)
+        is_young = age_s > OLD * (now_s - self._begin.t_s)
+        power_w = max(self._most_w, UNKNOWN_W) if is_young else self._most_w
+        is_old = power_w * 1e6 * age_s > OLD * left_uj
+        if left_uj <= 0 or not is_old:
+            return used_uj
+        if not _fresh_level(tracker, now_s, FRESH_S):
+            self._ask_again_s = now_s + LEFT_ALONE_S
+        return self.used_uj
 
     @property
     def energies_j(self) -> list[float | None]:

@@ -22,10 +22,9 @@ from jupyter_green.recorder.names import as_number
 from jupyter_green.recorder.tracker import Tracker
 from jupyter_green.studies.bars import Bar
 from jupyter_green.studies.rules import LEAST_GAIN, Rules, metric_name, total_of
-from jupyter_green.studies.steps import Steps
+from jupyter_green.studies.steps import Steps, ask_levels, budget_words
 from jupyter_green.units import (
     co2_g,
-    format_budget,
     format_co2,
     format_energy,
     format_number,
@@ -179,7 +178,10 @@ class _Progress:
         self._of = of
         self._tracker = tracker
         self._closed = False
-        tracker.gauge(True)
+        if of._rules.budget_uj is None:
+            tracker.gauge(True)
+        else:
+            ask_levels(tracker)
         if of._metric is not None:
             tracker.listen(self._heard)
         # What an error leaves behind would end with the session.
@@ -312,23 +314,23 @@ class _Progress:
         curve = self.curve()
         count = min(rules.patience, len(curve.points) - 1) if curve else 0
         stretch = last_stretch(curve, count) if curve else None
-        return f"{self._after()}: returns diminish" + (f"; {stretch.sentence}" if stretch else "")
+        modelled = " (modelled)" if self._modelled else ""
+        told = f"; {stretch.sentence}{modelled}" if stretch else ""
+        return f"{self._after()}: returns diminish{told}"
 
     def _budget(self, rules: Rules) -> str | None:
-        used_uj = self._steps.used_uj
-        if rules.budget_uj is None or used_uj is None:
+        if rules.budget_uj is None:
             return None
-        if used_uj + (self._steps.last_j or 0.0) * 1e6 <= rules.budget_uj:
+        used_uj = self._steps.used_of(rules.budget_uj)
+        if used_uj is None or used_uj + (self._steps.last_j or 0.0) * 1e6 <= rules.budget_uj:
             return None
-        doubt = " (modelled)" if self._modelled else ""
-        return (
-            f"{self._after()}: {format_budget(used_uj)}{doubt} of the budget of "
-            f"{format_budget(rules.budget_uj)} are used, and the next step would exceed it"
-        )
+        words = budget_words(used_uj, rules.budget_uj, self._modelled, "step")
+        return f"{self._after()}: {words}"
 
     def _after(self) -> str:
         of = f" of {self._of._total}" if self._of._total is not None else ""
-        return f"stopped after {self._steps.done}{of} steps"
+        steps = "step" if self._of._total is None and self._steps.done == 1 else "steps"
+        return f"stopped after {self._steps.done}{of} {steps}"
 
     # --- words ---
 

@@ -105,7 +105,10 @@ def test_joules_by_layer(torched: Kernel, machine: RaplMachine) -> None:
     """Forward and backward of each layer, the whole, and what the model does between layers."""
     kernel = torched
     reply = kernel.ok("result = measure_layers(Model(), batch, label='net', seconds=0.3)")
-    assert reply.silent, reply.everything
+    # Nothing but the bar of what takes more than a few seconds, which stays as it ended.
+    assert (reply.out, reply.err, reply.errors) == ("", "", []), reply.everything
+    assert [shown[:17] for shown in reply.shown] == ["layers of net:   "]
+    assert reply.renewed[-1].startswith("layers of net: 100%")
     session = kernel.session()
     figures = layers_of(session).figures
 
@@ -213,7 +216,9 @@ def test_real_models(torched: Kernel) -> None:
             assert (layers.energy_j or 0) + (rest.energy_j or 0) == pytest.approx(whole.energy_j)
             assert "the layers add up to" in note
             if abs(rest.energy_j or 0) > max(0.1 * (whole.energy_j or 0), rest.open_j):
-                assert "outside layers" in note or "by themselves the layers take more" in note
+                assert "that may be" in note or "by themselves the layers take more" in note
+            # A plain Sequential does nothing itself.
+            assert "functions" not in note or name != "mlp"
         largest = figures.types[0]
         assert most is None or largest.type == most, figures.types
         # Matrix products and convolutions are all in layers; attention's own are in its layer.
@@ -259,10 +264,44 @@ def test_a_layer_that_fails(torched: Kernel) -> None:
         "result = measure_layers(model, batch, seconds=0.02, runs=2)"
     )
     result = layers_of(kernel.session())
-    assert result["1"].failed == {TRAINING: "ArithmeticError"}
+    assert result["1"].failed == {TRAINING: "ArithmeticError: no"}
     assert result["0"].training is not None
-    assert result.figures.whole.failed == {TRAINING: "ArithmeticError"}
+    assert result.figures.whole.failed == {TRAINING: "ArithmeticError: no"}
+    assert result.sentence.startswith(
+        "forward only, as the backward pass failed (ArithmeticError: no); "
+    )
     assert "1 failed when it was repeated" in kernel.ask("repr(result)")
+
+
+def test_what_is_told_of_the_model_beside_its_runs(torched: Kernel) -> None:
+    """A loss without gradients, modules that nobody calls, and no code between layers."""
+    kernel = torched
+    kernel.ok(
+        "class Idle(nn.Module):\n"
+        "    def __init__(self):\n"
+        "        super().__init__()\n"
+        "        self.used, self.idle = nn.Linear(3, 3), nn.Linear(100, 10)\n"
+        "    def forward(self, x): return self.used(x) + 1\n"
+        "short = dict(seconds=0.02, runs=1)\n"
+        "measure_layers(Idle(), batch, loss=lambda out: out.detach().sum(), **short)\n"
+        "measure_layers(nn.Sequential(nn.Linear(3, 3)), batch, **short)\n"
+        "measure_layers(nn.Linear(3, 3).requires_grad_(False), batch, label='frozen', **short)"
+    )
+    session = kernel.session()
+    idle, plain = layers_of(session, "Idle"), layers_of(session, "Sequential")
+    assert idle.sentence.startswith("forward only, as the loss does not need gradients (detached?)")
+    assert "1,010 parameters belong to layers that this pass did not call (idle)" in idle.notes
+    assert (idle.figures.own_code, plain.figures.own_code) == (True, False)
+    assert plain.figures.no_backward == ""
+    frozen = layers_of(session, "frozen")
+    assert frozen.figures.is_one_layer
+    assert frozen.sentence.startswith("forward only, as no output of the model needs gradients")
+
+
+def test_a_short_study_shows_no_bar(torched: Kernel) -> None:
+    assert torched.ok(
+        "result = measure_layers(nn.Linear(3, 3), batch, seconds=0.02, runs=1)"
+    ).silent
 
 
 def test_errors_of_the_model_and_of_the_loss_are_the_users(torched: Kernel) -> None:

@@ -24,7 +24,9 @@ def outcome(process: subprocess.Popen[str]) -> tuple[int, str, str]:
 
 def ended(home: Home) -> Session:
     """The only session, when its recorder has gone."""
-    until(lambda: not home.recorders(), PATIENCE_S, "the recorder's end")
+    # On a busy machine the script may be over before its recorder has begun.
+    begun = lambda: any(path.stat().st_size for path in home.journals())  # noqa: E731
+    until(lambda: begun() and not home.recorders(), PATIENCE_S, "the recorder's end")
     (session,) = home.sessions()
     assert_partition(session)
     return session

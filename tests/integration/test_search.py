@@ -8,7 +8,7 @@ from collections import Counter
 import pytest
 
 from jupyter_green.insight.searches import outcome
-from jupyter_green.sessions.model import Session, Span
+from jupyter_green.sessions.model import STUDY, Session, Span
 from tests.simulators.machine import RaplMachine
 
 from .kernels import Kernel
@@ -108,6 +108,12 @@ def test_searches_side_by_side(ready: Kernel, machine: RaplMachine) -> None:
     # The same seed, the same trials.
     assert ready.ask("a['value'].dropna().tolist() == b['value'].dropna().tolist()")
     assert ready.ask("len(searches_of(session(), 0).dataframe())") == 34
+    # Reports draw a line for each run: those of two studies are told apart.
+    runs = {one.run for one in ready.session().metrics if one.source != STUDY}
+    firsts = {name for name in runs if name is not None and name.endswith("#1")}
+    assert {f"{name} (2)" for name in firsts} <= runs
+    assert len(runs) == 12
+    assert ready.ask("[one.name for one in again['tpe'].searches]") == ["tpe#1 (2)", "tpe#2 (2)"]
 
 
 def test_trials_that_fail_or_are_pruned(ready: Kernel) -> None:
@@ -128,7 +134,11 @@ def test_trials_that_fail_or_are_pruned(ready: Kernel) -> None:
         "                         target=50.0, stop_at_target=True)\n"
         "def never(trial): raise KeyError('missing')\n"
         "lost = compare_searches(never, strategies=['random'], seeds=2, trials=3)\n"
-        "def broken(seed): raise RuntimeError('no sampler')\n"
+        "made = []\n"
+        "def broken(seed):\n"
+        "    made.append(seed)\n"
+        "    if len(made) > 1: raise RuntimeError('no sampler')\n"
+        "    return random(seed)\n"
         "def random(seed): return optuna.samplers.RandomSampler(seed=seed)\n"
         "one = compare_searches(objective, strategies=dict(broken=broken, mine=random),\n"
         "                       seeds=2, trials=3, warmup=0)"
@@ -144,6 +154,8 @@ def test_trials_that_fail_or_are_pruned(ready: Kernel) -> None:
         "Nothing can be judged: no search ended with a finite accuracy."
     )
     assert "random raised KeyError: 'missing'" in ready.ask("lost.errors")
+    assert "random raised KeyError: 'missing'." in ready.ask("repr(lost)")
+    assert "broken raised RuntimeError: no sampler." in ready.ask("one.markdown()")
     assert "broken: 2 searches are left out of the comparison (RuntimeError)." in ready.ask(
         "one.notes"
     )
@@ -201,9 +213,132 @@ def test_an_interrupt_keeps_what_was_finished(ready: Kernel) -> None:
     assert "random: 1 search is left out of the comparison (interrupted)." in ready.ask(
         "found.notes"
     )
+    assert ready.ask("repr(found)").startswith(
+        "The study was interrupted: 3 of 5 searches were finished."
+    )
     # Nothing is left open: what comes next stands by itself.
     ready.ok("from jupyter_green import measure\nwith measure('next'): pass")
     assert ready.session().spans[-1].parent is None
+
+
+@pytest.mark.parametrize(
+    ("returned", "said"),
+    [
+        ("None", "metric 'accuracy' must be one number, it is None"),
+        ("'high'", "metric 'accuracy' must be one number, it is 'high'"),
+        ("{'acuracy': 0.5}", "the objective returned no 'accuracy', but 'acuracy'"),
+    ],
+)
+@pytest.mark.parametrize("warmup", [0, 1])
+def test_an_objective_that_returns_no_metric_ends_the_study(
+    ready: Kernel, returned: str, said: str, warmup: int
+) -> None:
+    """After the warm-up and the first search, and not after all of them."""
+    reply = ready.run(
+        f"compare_searches(lambda trial: {returned}, strategies=['random', 'tpe'], seeds=3,\n"
+        f"                 trials=4, warmup={warmup})"
+    )
+    assert reply.ename == "MetricError"
+    assert said in reply.evalue
+    session = ready.session()
+    assert len(of_type(session, "run")) == 1
+    assert len(of_type(session, "trial")) == 4
+    assert ready.ask("repr(searches_of(session()))").startswith(
+        "The study ended with MetricError: 1 of 6 searches was finished."
+    )
+
+
+def test_a_grid_of_other_parameters(ready: Kernel) -> None:
+    how = "strategies=['grid', 'random'], seeds=1, trials=4"
+    reply = ready.run(f"compare_searches(objective, {how}, grid={{'y': [1, 2]}})")
+    assert reply.ename == "SettingError"
+    assert "the grid has no values of 'x', which the objective asks for: it has those of 'y'" in (
+        reply.evalue
+    )
+    assert of_type(ready.session(), "trial") == []
+    # What the grid has too much is told, and so is what fails without a warm-up.
+    ready.ok(
+        f"more = compare_searches(objective, {how}, grid={{'x': [0.5], 'y': [1, 2]}})\n"
+        f"late = compare_searches(objective, {how}, grid={{'y': [1, 2]}}, warmup=0)"
+    )
+    assert "grid: no trial has asked for 'y', which is in the grid." in ready.ask("repr(more)")
+    assert "grid raised ValueError: " in ready.ask("repr(late)")
+    assert "whole space" not in ready.ask("repr(late)")
+
+
+@pytest.mark.parametrize("budget_j", [1, 2, 5])
+def test_a_small_budget_is_kept(ready: Kernel, machine: RaplMachine, budget_j: int) -> None:
+    """From the first trial on: the recorder is asked before it begins, and when it is late."""
+    budget = f"budget='{budget_j} J'"
+    ready.ok(
+        "from jupyter_green import measure, track\n"
+        "def quick(trial):\n"
+        "    time.sleep(0.002)\n"
+        "    return trial.suggest_float('x', 0, 1)\n"
+        "time.sleep(1)\n"
+        "study = optuna.create_study()\n"
+        f"stop = StopSearch({budget})\n"
+        "with measure('own'): study.optimize(quick, n_trials=5000, callbacks=[stop])\n"
+        f"loop = track(range(5000), name='loop', show=False, {budget})\n"
+        "for step in loop: time.sleep(0.002)\n"
+        "found = compare_searches(quick, strategies=['random'], seeds=2, trials=5000, warmup=0,\n"
+        f"                         {budget})"
+    )
+    session = ready.session()
+    windows = ready.spans("own") + ready.spans("loop") + of_type(session, "run")
+    assert len(windows) == 4
+    for window in windows:
+        # A few milliseconds of the machine's draw, and whatever else it does on this one.
+        assert 0.5 * budget_j < true_j(ready, machine, window) < budget_j + 0.02 * W, window.name
+    for words in (ready.ask("stop.stopped"), ready.ask("loop.stopped")):
+        is_over = "more than the budget" in words
+        assert is_over or f"of the budget of {budget_j} J are used, and the next " in words
+
+
+def test_a_budget_holds_in_a_later_cell(ready: Kernel, machine: RaplMachine) -> None:
+    """Levels are told until the cell ends in which they were asked for."""
+    ready.ok("study, stop = optuna.create_study(), StopSearch(budget='20 J')")
+    ready.ok("study.optimize(objective, n_trials=1000, callbacks=[stop])")
+    assert "the budget of 20 J" in ready.ask("stop.stopped")
+    assert sum(one.energy.energy_j or 0 for one in ready.session().cells[-2:]) < 25
+
+
+def test_a_budget_that_is_exceeded_is_told_as_that(ready: Kernel) -> None:
+    ready.ok(
+        "study, stop = optuna.create_study(), StopSearch(budget='1 J')\n"
+        "study.optimize(lambda trial: time.sleep(0.2) or 1.0, n_trials=9, callbacks=[stop])"
+    )
+    assert ready.ask("stop.stopped").startswith("stopped after 1 trial: ")
+    assert ready.ask("stop.stopped").endswith(" are used, more than the budget of 1 J")
+
+
+def test_one_stop_ends_one_study(ready: Kernel) -> None:
+    reply = ready.ok(
+        "study, stop = optuna.create_study(), StopSearch(target=10.0)\n"
+        "study.optimize(objective, n_trials=9, callbacks=[stop])\n"
+        "study.optimize(objective, n_trials=9, callbacks=[stop])\n"
+        "other = optuna.create_study()\n"
+        "other.optimize(objective, n_trials=9, callbacks=[stop])"
+    )
+    assert ready.ask("(len(study.trials), len(other.trials))") == (2, 9)
+    assert reply.out.count("this StopSearch belongs to another study and ends nothing here") == 1
+
+
+def test_joules_need_a_direction_of_their_own(ready: Kernel) -> None:
+    reply = ready.run(
+        "study = optuna.create_study()\n"
+        "study.optimize(measure_trials(objective, with_energy=True), n_trials=50)"
+    )
+    assert reply.ename == "SettingError"
+    assert "needs 2 directions and has 1" in reply.evalue
+    assert ready.ask("len(study.trials)") == 1
+    reply = ready.run(
+        "study = optuna.create_study(directions=['maximize', 'minimize'])\n"
+        "several = lambda trial: (objective(trial), 5)\n"
+        "study.optimize(measure_trials(several, with_energy=True), n_trials=50)"
+    )
+    assert "needs 3 directions and has 2" in reply.evalue
+    assert ready.ask("len(study.trials)") == 1
 
 
 def test_the_users_own_study(ready: Kernel, machine: RaplMachine) -> None:

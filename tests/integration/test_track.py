@@ -8,7 +8,7 @@ from jupyter_green.events import MetricLogged
 from jupyter_green.sessions.model import Span
 from tests.simulators.machine import RaplMachine
 
-from .kernels import Kernel
+from .kernels import Home, Kernel
 from .truth import PACKAGE_AND_DRAM, true_uj
 
 pytestmark = [pytest.mark.kernel, pytest.mark.alone]
@@ -82,6 +82,48 @@ def test_it_ends_before_it_would_exceed_its_budget(ready: Kernel, machine: RaplM
     assert sum(span.energy.total_uj or 0 for span in epochs) == pytest.approx(
         whole.energy.total_uj, rel=0.1
     )
+
+
+@pytest.mark.parametrize("budget_j", [3, 6, 15])
+def test_a_small_budget_is_kept_from_the_first_step_on(
+    ready: Kernel, machine: RaplMachine, budget_j: int
+) -> None:
+    """Also where levels were told before, of an idle machine: they say nothing of now."""
+    ready.ok(
+        "for step in track(range(3), show=False): time.sleep(0.01)\n"
+        "time.sleep(1.5)\n"
+        f"e = track(range(10_000), name='small', budget='{budget_j} J', show=False)\n"
+        "for step in e:\n"
+        "    if step == 0: draw('package-0', 150)\n"
+        "    time.sleep(0.001)\n"
+        "draw('package-0', 35)"
+    )
+    (whole,) = ready.spans("small")
+    assert 0.5 * budget_j < true_j(ready, machine, whole) < budget_j + 0.015 * 4 * W
+    assert f"the budget of {budget_j} J" in ready.ask("e.stopped")
+
+
+def test_a_budget_is_kept_while_the_recorder_is_still_starting(
+    home: Home, machine: RaplMachine
+) -> None:
+    kernel = Kernel(home, fifo=machine.command_path, load=False)
+    try:
+        kernel.ok(
+            "import time\nfrom jupyter_green import session, track\n"
+            "e = track(range(10_000), budget='2 J', show=False)\n"
+            "for step in e: time.sleep(0.001)"
+        )
+        kernel.look_up()
+        (whole,) = kernel.spans("training")
+        assert 1 < true_j(kernel, machine, whole) < 2 + 0.02 * W
+    finally:
+        kernel.close()
+
+
+def test_a_budget_that_is_exceeded_is_told_as_that(ready: Kernel) -> None:
+    ready.ok("e = track(iter(range(9)), budget='1 J', show=False)\nfor step in e: time.sleep(0.2)")
+    assert ready.ask("e.stopped").startswith("stopped after 1 step: ")
+    assert ready.ask("e.stopped").endswith(" are used, more than the budget of 1 J")
 
 
 def test_it_ends_at_its_target(ready: Kernel) -> None:

@@ -47,3 +47,16 @@ def run(name: str, place: Path) -> tuple[Kept, Path]:
     # A journal for each kernel that tracked; a notebook may begin processes of its own.
     journals = sorted((place / "jupyter_green" / "sessions").glob("*.ndjson"))
     return read(executed, journals[0]), journals[0]
+
+
+def claims_hold(name: str, place: Path) -> bool:
+    """Whether a notebook that is run now says something, and its journal says the same.
+
+    Tests of this are in three files, which run beside each other.
+
+    Raises:
+        RunFailed: it does not run.
+    """
+    one, _ = run(name, place)
+    print(one.claimed)
+    return bool(one.claimed.strip()) and one.recomputed == one.claimed

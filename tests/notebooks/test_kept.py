@@ -11,6 +11,7 @@ import pytest
 from jupyter_green.insight.catalogue import Technique, techniques
 from jupyter_green.recorder.names import digest
 
+from . import test_runs_models, test_runs_practice, test_runs_searches
 from .kept import NAMES, NOTEBOOKS, SESSIONS, Kept, kept, texts
 from .runs import LIMIT_S
 
@@ -137,3 +138,8 @@ def test_its_techniques_are_in_the_catalogue(name: str) -> None:
 
 def test_no_session_is_kept_of_nothing() -> None:
     assert {path.stem for path in SESSIONS.glob("*")} == set(NAMES)
+
+
+def test_every_notebook_is_run_by_a_test() -> None:
+    run = (*test_runs_models.NAMES, *test_runs_practice.NAMES, *test_runs_searches.NAMES)
+    assert sorted(run) == list(NAMES)

@@ -19,7 +19,7 @@ from jupyter_green.events import (
     SpanStarted,
     Tags,
 )
-from jupyter_green.insight.compare import How, contest, labels
+from jupyter_green.insight.compare import How, contest, contests, labels
 from jupyter_green.insight.contest import Contest, Side
 from jupyter_green.insight.repeated import LOOPS
 from jupyter_green.insight.statistics import Contrast, contrast
@@ -406,6 +406,49 @@ def test_why_nothing_is_claimed_where_an_interval_has_no_0_in_it() -> None:
 def test_an_interval_that_says_nothing_is_called_so() -> None:
     found = told_by(([1.0, 1.0, 90.0, 1.0, 1.0], [1.0, 60.0, 1.0, 1.0, 90.0]))
     assert "the interval is too wide to tell (5 runs each)" in found.verdict
+
+
+def study(story: Story, number: int, type_: str, *labels: str) -> None:
+    """A finished study with five trials of each label."""
+    story.feed(SpanStarted(span=number, name=f"study {number}", type=type_, **story.stamp()))
+    for count in range(5 * len(labels)):
+        label = labels[count % len(labels)]
+        own = {"span": number + 1 + count, "name": label, "type": "trial", "parent": number}
+        story.feed(SpanStarted(tags=Tags(label=label, deliberate=True), **own, **story.stamp()))
+        story.sleep(1.0 + 0.01 * count + len(label))
+        story.feed(SpanFinished(span=number + 1 + count, **story.stamp()))
+    story.feed(SpanFinished(span=number, **story.stamp()))
+
+
+def test_what_a_session_compares_unasked() -> None:
+    """Each compare() by itself; studies of other kinds tell of themselves; the other labels."""
+    story = Story()
+    study(story, 100, "task", "narrow", "narrower")
+    study(story, 200, "task", "wide", "wider")
+    study(story, 300, "inference", "batch 1, net", "batch 64, net")
+    study(story, 400, "layers", "forward of net", "training of net")
+    for count in range(3):
+        run(story, "before", 10.0 + count)
+        run(story, "after", 5.0 + count)
+    run(story, "once", 3.0)
+    found = contests(story.close())
+    assert [[side.name for side in one.sides] for one in found] == [
+        ["narrow", "narrower"],
+        ["wide", "wider"],
+        ["before", "after"],
+    ]
+    assert {len(side.repeats) for one in found[:2] for side in one.sides} == {5}
+
+
+def test_labels_of_single_runs_are_shown_where_there_is_nothing_else() -> None:
+    story = Story()
+    run(story, "before", 10.0)
+    run(story, "after", 5.0)
+    (found,) = contests(story.close())
+    assert [side.name for side in found.sides] == ["before", "after"]
+    alone = Story()
+    study(alone, 1, "inference", "batch 1, net", "batch 64, net")
+    assert not contests(alone.close())
 
 
 # --- what the counters carry --------------------------------------------------------------

@@ -9,7 +9,7 @@ import pytest
 
 from jupyter_green.errors import RecorderError, SessionNotFound, SettingError
 from jupyter_green.recorder import tracker as trackers
-from jupyter_green.studies.compare import Compared, _callables, _takes_its_round, compare
+from jupyter_green.studies.compare import Compared, _callables, _needed_argument, compare
 from tests.simulators.story import Story
 
 
@@ -166,8 +166,10 @@ def test_where_there_is_nothing(tmp_path: Path) -> None:
         (lambda one, two: one, False),
         (functools.partial(lambda one, two: one, 1), True),
         (functools.partial(lambda seed: seed, seed=1), False),
+        (lambda *, seed: seed, True),
+        (lambda one, *, seed: seed, False),
         (dict, False),
     ],
 )
 def test_who_gets_the_number_of_its_round(function: Callable[..., Any], takes: bool) -> None:
-    assert _takes_its_round(function) is takes
+    assert (_needed_argument(function) is not None) is takes

@@ -17,6 +17,7 @@ from hypothesis import strategies as st
 from jupyter_green.errors import MetricError, SettingError, StatisticsError
 from jupyter_green.insight.factorial_front import Cell, front, returns, smallest_within
 from jupyter_green.insight.statistics import welch
+from jupyter_green.report.factorial import DECIDES
 from jupyter_green.studies.factorial import Effects, main_effects
 
 FACTORS = ["conv", "linear", "relu"]
@@ -67,7 +68,7 @@ def test_known_effects_come_back() -> None:
     assert not change(effects, "relu").contrast.found
     low, high = change(effects, "conv").percent_interval
     assert low < 100 < high
-    assert effects.notes == ()
+    assert [note for note in effects.notes if note != DECIDES] == []
 
 
 def test_intervals_are_welchs_and_fiellers_of_the_pooled_rows() -> None:
@@ -133,6 +134,65 @@ def test_a_sentence_a_factor() -> None:
     assert sentences[0].endswith(" points")
     assert "accuracy +" in sentences[0]
     assert sentences[2].count("not told from chance") == 2
+
+
+def test_an_interval_without_0_beside_no_finding_says_why() -> None:
+    """The interval is of this pair alone, and the test is corrected for all pairs."""
+    rows = [
+        {"a": a, "b": b, "c": c, "energy_j": 10 + 2 * b + (a * 7 + c * 5 + b * 3 + a * b * 2) % 6}
+        for a in range(3)
+        for b in range(2)
+        for c in range(3)
+    ]
+    effects = main_effects(rows, ["a", "b", "c"])
+    found = change(effects, "b")
+    low, _ = found.interval
+
+    assert low > 0
+    assert not found.contrast.found
+    assert "; of this pair alone: among 5 it may be chance)" in effects.sentences[2]
+    assert "not told from chance" not in effects.sentences[2]
+    assert effects.notes[-1] == DECIDES
+
+
+def test_such_an_interval_is_explained_also_where_ranks_agree() -> None:
+    energies = iter((8, 6, 7, 5, 3, 1, 8, 11, 8, 2, 8, 11))
+    rows = [
+        {"a": a, "b": b, "energy_j": float(next(energies))}
+        for a in range(3)
+        for b in range(2)
+        for _ in range(2)
+    ]
+    effects = main_effects(rows, ["a", "b"])
+
+    assert effects.sentences[2].endswith("; of this pair alone: among 3 it may be chance)")
+    assert all(one.ranks is not None and one.ranks.p > 0.05 for one in effects.effects)
+    assert effects.notes == (DECIDES,)
+
+
+def test_ranks_that_say_otherwise_are_explained() -> None:
+    """Of four values a side the p of ranks may be below 0.05, where nothing is told from chance."""
+    rows = [row(level, e) for level, own in ((1, (1, 2, 3, 4)), (2, (5, 6, 7, 90))) for e in own]
+    effects = main_effects(rows, "conv")
+    ranks = effects.of("conv").ranks
+
+    assert ranks is not None
+    assert ranks.p < 0.05
+    assert effects.sentences[0].endswith("not told from chance)")
+    assert effects.notes == (DECIDES,)
+    clear = [row(level, 10.0 * level + n / 10) for level in (1, 2) for n in range(6)]
+    assert main_effects(clear, "conv").notes == ()
+
+
+def test_an_eta_squared_below_0_is_shown_as_0_and_kept_in_the_frame() -> None:
+    effects = main_effects([row(n % 2, e) for n, e in enumerate((1.0, 2.0, 3.0, 2.5, 2.0))], "conv")
+    raw = effects.dataframe()["eta_squared"][0]
+    (line,) = (
+        line for line in repr(effects).splitlines() if line.startswith("conv 0 -> 1  energy")
+    )
+
+    assert raw < -0.1
+    assert line.split()[-1] == "0"
 
 
 def test_a_whole_text_has_table_and_front() -> None:
@@ -465,6 +525,32 @@ def test_diminishing_returns_across_sizes() -> None:
     assert effects.smallest_within(1).levels == (2,)
     assert effects.smallest_within(10.5).levels == (1,)
     assert "conv 3: 900 J, 0.905, 1.2 kJ a point" in repr(effects)
+
+
+def test_cells_and_steps_show_their_units() -> None:
+    effects = sized()
+    first, second = effects.front()[:2]
+    step = effects.returns()[0]
+
+    assert repr(first) == "<Cell 1: 100 J, metric 0.8, 2 runs>"
+    assert repr(step) == f"<Return 10 points for 200 J, 20 J a point: {first!r} -> {second!r}>"
+    assert effects.told(first) == "conv 1: 100 J, accuracy 0.8"
+    assert effects.told(step) == "conv 1 -> conv 2: +10 points for 200 J, 20 J a point"
+    evil = Cell(("\x1b[31m\u202e" + "x" * 5000,), 1, 1.0, 1.0)
+    assert not any(bad in repr(evil) for bad in "\x1b\u202e")
+    assert len(repr(evil)) < 300
+    with pytest.raises(SettingError, match=r"told\(\) takes a cell, .*it is 3 \(int\)"):
+        effects.told(3)  # type: ignore[arg-type]
+
+
+def test_cells_and_steps_of_modelled_energy_say_so() -> None:
+    rows = [row(size, e, loss=loss) for size, e, loss in ((1, 1.0, 0.9), (2, 3.0, 0.4))] * 2
+    effects = main_effects(rows, "conv", metric="loss", modelled=True)
+
+    assert effects.told(effects.front()[0]) == "conv 1: 1 J (modelled), loss 0.9"
+    assert effects.told(effects.returns()[0]) == (
+        "conv 1 -> conv 2: -0.5 loss for 2 J (modelled), 4 J (modelled) for each 1 of loss"
+    )
 
 
 def test_where_lower_is_better_points_are_the_metrics_own() -> None:

@@ -10,6 +10,7 @@ import pytest
 from jupyter_green.errors import SettingError, StatisticsError
 from jupyter_green.events import Tags
 from jupyter_green.insight.repeated import LOOPS
+from jupyter_green.report.factorial import DECIDES
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies.factorial import main_effects
 from jupyter_green.studies.factorial_session import runs_of
@@ -67,7 +68,7 @@ def test_a_session_is_a_design() -> None:
     assert effects.of("relu").changes[0].percent == pytest.approx(0, abs=0.1)
     assert effects.smallest_within(1).levels == (4, "absent")
     assert effects.smallest_within(2).levels == (1, "absent")
-    assert effects.notes == ()
+    assert effects.notes == (DECIDES,)
     assert not effects.modelled
 
 
@@ -181,6 +182,36 @@ def test_labels_of_something_else_do_not_disturb() -> None:
     assert (rows[2]["conv"], rows[2]["relu"], rows[2]["energy_j"]) == (1, None, None)
 
 
+@pytest.mark.parametrize(
+    ("bad", "why"),
+    [
+        ("conv=", "the label 'conv=' has no value beside '='"),
+        ("conv=1 conv=2", "the label 'conv=1 conv=2' says 'conv' twice"),
+    ],
+)
+@pytest.mark.parametrize("factors", ["conv", None])
+def test_one_bad_label_is_left_out_by_its_name(bad: str, why: str, factors: str | None) -> None:
+    session = labelled("conv=1", bad, "conv=4", "conv=1", "conv=4")
+    rows = runs_of(session, factors)
+
+    assert [row["conv"] for row in rows] == [1, 1, 4, 4, None]
+    assert (rows[-1]["left_out"], rows[-1]["energy_j"]) == (why, None)
+    effects = main_effects(session, "conv")
+    assert effects.of("conv").changes[0].percent == pytest.approx(0, abs=0.1)
+    assert f"1 run without figures: {why}" in effects.notes
+
+
+def test_labels_that_are_bad_leave_what_logged_runs_say() -> None:
+    story = Story()
+    for conv in (1, 4):
+        number = story.begin("fit()", {"label": "conv="})
+        story.sleep(5.0)
+        story.metric("accuracy", 0.9, run=f"conv={conv}", cell=number)
+        story.end(number)
+
+    assert [row["conv"] for row in runs_of(story.close(), "conv")] == [1, 4]
+
+
 # --- errors -------------------------------------------------------------------------------
 
 
@@ -201,7 +232,8 @@ def labelled(*labels: str) -> Session:
         (["mlp 64", "mlp 16"], {}, "label='conv=4 relu=1'.; there are 'mlp 64', 'mlp 16'"),
         (["mlp 64"], {"factors": "conv"}, "no label says the factor .*; no label has a word"),
         (["conv=1", "conv=4"], {"factors": "cnov"}, "factor 'cnov', as 'cnov=1'; there are 'conv'"),
-        (["conv=1", "conv="], {}, "the label 'conv=' has no value beside '='"),
+        (["conv=1", "conv="], {}, "the label 'conv=' has no value beside '=': write each factor"),
+        (["conv=", "conv="], {"factors": "conv"}, "the label 'conv=' has no value beside '='"),
         (["conv=1", "=4"], {}, "the label '=4' has no name beside '='"),
         (["conv=1", "conv==4"], {"factors": "conv"}, "the label 'conv==4' has no value"),
         (["conv=1 conv=4", "conv=1"], {}, "the label 'conv=1 conv=4' says 'conv' twice"),

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_green.errors import SettingError
+from jupyter_green.report.factorial import DECIDES
 from jupyter_green.studies.factorial import main_effects
 from jupyter_green.studies.factorial_yarally import FACTORS, read_yarally
 
@@ -78,7 +79,7 @@ def test_runs_of_an_archive_have_their_effects(tmp_path: Path) -> None:
     found = [effects.of(factor).changes[0].percent for factor in FACTORS]
     assert found == pytest.approx([100, 10, 0])
     assert effects.of("conv_layers", "metric").changes[0].difference == pytest.approx(0.05)
-    assert effects.notes == ()
+    assert effects.notes == (DECIDES,)
 
 
 def test_single_missing_values_are_none(tmp_path: Path) -> None:

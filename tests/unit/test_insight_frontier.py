@@ -6,6 +6,8 @@ from typing import Any
 import pytest
 
 from jupyter_green.insight.frontier import Curve, Point, curves_of, find_knee
+from jupyter_green.report.curves import best_curve
+from jupyter_green.sessions.frames import standing_for
 from jupyter_green.sessions.model import Metric
 
 
@@ -169,3 +171,28 @@ def test_a_run_of_another_cell_is_none_that_has_ended_before() -> None:
         metric(0.5, 150, run="b", cell=2, cell_uj=20, logged_s=1.0),
     )
     assert [one.points[0].uj for one in curves_of([first, second])] == [20, 20]
+
+
+def test_what_stands_for_a_cell() -> None:
+    """As the panel's curves.test.ts has it."""
+
+    def value(*own: Metric) -> float:
+        return standing_for(own).value
+
+    loss: dict[str, Any] = {"name": "loss", "direction": "lower"}
+    unknown: dict[str, Any] = {"direction": None}
+    assert value(metric(0.5, 1), metric(0.7, 2), metric(3, 3, **loss)) == 0.7
+    assert value(metric(0.9, 1), metric(0.7, 2, run="b")) == 0.9
+    assert value(metric(2, 1, **loss), metric(3, 2, run="b", **loss)) == 2
+    assert value(metric(math.nan, 1), metric(0.7, 2, run="b")) == 0.7
+    assert value(metric(0.9, 1, **unknown), metric(0.7, 2, run="b", **unknown)) == 0.7
+
+
+def test_the_best_result_of_several_runs() -> None:
+    found = [
+        Curve("acc", run, 1, False, (Point(1, 0.1), Point(2, value)))
+        for run, value in (("a", 0.9), ("b", 0.7))
+    ]
+    best = best_curve(found)
+    assert best is not None
+    assert best.run == "a"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import time
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from jupyter_green.insight.repeated import LOOPS
 from jupyter_green.report import layered
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies.layers import Layers, layers_of, measure_layers, run_length_s
+from jupyter_green.studies.layers_progress import PATIENCE_S, Progress
 from tests.simulators.story import HOSTILE, MODEL, PACKAGE, Story
 
 WATTS = 12.0
@@ -30,14 +32,23 @@ class Told(Story):
 
     spans = 0
 
-    def study(self, whole: Lengths, layers: dict[str, Lengths], label: str = "net") -> None:
+    def study(
+        self,
+        whole: Lengths,
+        layers: dict[str, Lengths],
+        label: str = "net",
+        facts: dict[str, float] | None = None,
+    ) -> None:
         """
         Args:
             layers: by ``name/Type`` the lengths of their passes.
+            facts: that are told of the whole model beside the usual ones.
         """
         outer = self._next()
         self._started(outer, f"layers of {label}", insight.LAYERS, Tags(label=label))
         self.facts(None, label, "Net", whole, parameters=170)
+        for fact, value in (facts or {}).items():
+            self.fact(fact, value)
         for number, (name, lengths) in enumerate(layers.items()):
             self.facts(number, *name.split("/"), lengths)
         for relative in RUNS:
@@ -45,6 +56,9 @@ class Told(Story):
             for number, (name, lengths) in enumerate(layers.items()):
                 self.passes(outer, number, name.split("/")[0], lengths, relative)
         self._finished(outer)
+
+    def fact(self, name: str, value: float = 1.0, number: int | None = None) -> None:
+        self.metric(name, value, step=number, source=STUDY)
 
     def facts(
         self, number: int | None, name: str, type_: str, passes: Lengths, parameters: int = 80
@@ -323,7 +337,7 @@ def test_without_the_whole_models_backward_pass_shares_are_of_forward() -> None:
 def test_the_sentence() -> None:
     assert layers_of(told()).sentence == (
         "Conv2d (1 layer) takes 53 % of the energy of a training pass (forward and backward), "
-        "Linear 30 %; the backward pass takes 2 times the forward pass"
+        "Linear 30 %; the backward pass takes 2 times as much energy as the forward pass"
     )
 
 
@@ -359,7 +373,7 @@ def test_lower_bounds_say_so() -> None:
 @pytest.mark.parametrize(
     ("layers", "words"),
     [
-        ({"a/A": {FORWARD: 0.5, TRAINING: 2.0}}, "done outside layers (functions, the code of"),
+        ({"a/A": {FORWARD: 0.5, TRAINING: 2.0}}, "that may be what is done outside layers (fun"),
         ({"a/A": {FORWARD: 1.5, TRAINING: 4.0}}, "by themselves the layers take more"),
         ({"a/A": {FORWARD: 1.002, TRAINING: 3.001}}, "runs and counters leave that much open"),
     ],
@@ -370,14 +384,131 @@ def test_the_difference_is_explained(layers: dict[str, Lengths], words: str) -> 
     notes = layers_of(story.close()).notes
 
     assert [words in note for note in notes[:2]] == [True, True]
-    assert ("the loss" in notes[1]) == (words.startswith("done outside"))
+    assert ("the loss" in notes[1]) == ("done outside" in words)
     assert "the loss" not in notes[0]
+
+
+def test_only_what_can_be_outside_layers_is_named() -> None:
+    """A plain Sequential does nothing itself, and around a model of one layer there is nothing."""
+    story = Told(lag_uj=1000)
+    parts = {"0/A": {FORWARD: 0.5, TRAINING: 2.0}}
+    story.study(WHOLE, parts, "sequential", {insight.OWN_CODE: 0})
+    story.study(WHOLE, {"Net/Net": parts["0/A"]}, "alone", {insight.OWN_CODE: 0})
+    session = story.close()
+    forward, training = layers_of(session, "sequential").notes[:2]
+
+    assert "; that may be memory: repeated by itself, a layer finds" in forward
+    assert "; that may be the loss, or memory: repeated by itself" in training
+    forward, training = layers_of(session, "alone").notes[:2]
+    alone = "; the model is a layer itself, so that this may be"
+    assert forward.endswith(f"{alone} what each run found in caches and memory")
+    assert training.endswith(f"{alone} the loss or what each run found in caches and memory")
+
+
+def test_layers_that_take_more_than_the_whole_are_no_shares_of_it() -> None:
+    story = Told(MODEL, lag_uj=1000)
+    many = {
+        f"{n}/{kind}": {FORWARD: 1.0 * s, TRAINING: 3.0 * s}
+        for n, (kind, s) in enumerate((("Linear", 0.6), ("Linear", 0.6), ("ReLU", 0.3)))
+    }
+    story.study(WHOLE, many, "many")
+    story.study(WHOLE, {"Net/Net": {FORWARD: 1.2, TRAINING: 3.6}}, "one")
+    story.study(
+        WHOLE, {"a/A": {FORWARD: 0.6, TRAINING: 1.8}, "b/B": {FORWARD: 0.4, TRAINING: 1.21}}
+    )
+    session = story.close()
+    result = layers_of(session, "many")
+
+    assert result.sentence.startswith(
+        "repeated by themselves, the layers together take 1.5 times the time of the whole model's "
+        "training pass (forward and backward): Linear (2 layers) take 80 % of the layers' sum, "
+        "ReLU 20 %; the backward pass takes 2 times as long as the forward pass"
+    )
+    assert "Time / whole" in repr(result)
+    assert "Share of time" not in repr(result)
+    # What was measured stays what it was.
+    assert result.figures.share(result["0"].training) == pytest.approx(0.6)
+    assert layers_of(session, "one").sentence.startswith(
+        "repeated by itself, the layer takes 1.2 times the time of the whole model's training pass "
+        "(forward and backward); the backward"
+    )
+    # By so much shares are rounded anyway.
+    assert layers_of(session, "net").sentence.startswith("A (1 layer) takes 60 % of the time of")
+
+
+def test_more_than_the_whole_by_what_runs_leave_open() -> None:
+    story = Told(lag_uj=1_000_000)
+    story.study(
+        WHOLE, {"a/A": {FORWARD: 0.5, TRAINING: 2.0}, "b/B": {FORWARD: 0.5, TRAINING: 1.02}}
+    )
+    assert (
+        "pass (forward and backward), which runs and counters leave open: A (1 layer) takes 66 %"
+        in (layers_of(story.close()).sentence)
+    )
+
+
+def test_a_backward_pass_as_long_as_the_forward_pass() -> None:
+    story = Told(MODEL)
+    story.study({FORWARD: 1.0, TRAINING: 2.0}, {"a/A": {FORWARD: 0.5, TRAINING: 1.0}})
+    assert "; the backward pass takes as long as the forward pass;" in (
+        layers_of(story.close()).sentence
+    )
+
+
+def test_why_there_is_no_backward_pass() -> None:
+    """It was asked for: the sentence says why it tells of the forward pass only."""
+    story, whole = Told(), {FORWARD: 1.0}
+    story.study(whole, LAYERS, "asked", {insight.NO_BACKWARD + "the loss needs no gradients": 1})
+    story.study(whole, LAYERS, "unasked")
+    session = story.close()
+
+    assert layers_of(session, "asked").sentence.startswith(
+        "forward only, as the loss needs no gradients; Conv2d (1 layer) takes 50 % of the energy "
+        "of a forward pass"
+    )
+    assert layers_of(session, "unasked").sentence.startswith("Conv2d (1 layer) takes")
+
+
+def test_what_a_failed_pass_has_said_is_told_inert_and_in_bounds() -> None:
+    story = Told()
+    outer = story._next()
+    story._started(outer, "layers of net", insight.LAYERS, Tags(label="net"))
+    for number, name in ((None, "net"), (0, "bad")):
+        story.facts(number, name, "Linear", WHOLE)
+        story.passes(outer, number, name, {FORWARD: 1.0}, 1.0)
+        story.run(outer, number, f"training of {name}", 0.1, error="RuntimeError")
+        story.fact(
+            f"{insight.FAILURE}{TRAINING}: \x1b[31mchanged <b>in place</b>{'x' * 300}", 1, number
+        )
+    story._finished(outer)
+    result = layers_of(story.close())
+
+    begin = "forward only, as the backward pass failed (RuntimeError: changed <b>in place</b>xxx"
+    assert result.sentence.startswith(begin)
+    assert len(result.sentence) < 350
+    assert (
+        "bad failed when it was repeated: training pass (forward and backward) (RuntimeError: "
+        in (" ".join(result.notes))
+    )
+    assert "training failed: RuntimeError" in repr(result)
+    for shown in (repr(result), result.markdown(), result._repr_html_()):
+        assert "\x1b" not in shown
+    for shown in (result.markdown(), result._repr_html_()):
+        assert "<b>in" not in shown
 
 
 def test_parameters_outside_layers_are_told() -> None:
     story = Told()
     story.study(WHOLE, {"a/A": {FORWARD: 0.5, TRAINING: 2.0}})
     assert "90 parameters belong to no layer" in layers_of(story.close()).notes
+    for parameters, others in ((90, ""), (80, ", or to no layer")):
+        story = Told()
+        idle = {insight.NOT_CALLED + "idle": parameters}
+        story.study(WHOLE, {"a/A": {FORWARD: 0.5, TRAINING: 2.0}}, facts=idle)
+        assert (
+            f"90 parameters belong to layers that this pass did not call (idle){others}"
+            in layers_of(story.close()).notes
+        )
     assert "some layers share parameters, which count for each of them" in layers_of(told()).notes
 
 
@@ -458,7 +589,7 @@ def test_what_measure_layers_refuses() -> None:
         (len, {}, r"takes a torch.nn.Module, it is .*measure_inference\(\) takes anything"),
         (torch.nn.LazyLinear(2), {}, "lazy parameters, .*: call it once before"),
         (net, {"loss": 3}, r"loss must be a callable, it is 3 \(int\)"),
-        (net, {"loss": len, "backward": False}, "leave backward=False"),
+        (net, {"loss": len, "backward": False}, "which backward=False leaves out: give one of"),
         (net, {"label": 3}, "label must be a text"),
         (net, {"seconds": 0}, "seconds must be above 0"),
         (net, {"seconds": "long"}, "seconds must be a number"),
@@ -482,6 +613,26 @@ def test_pytorch_is_imported_on_use_and_its_absence_names_the_remedy() -> None:
         "the package 'torch' is not installed here: "
         "pip install torch --index-url https://download.pytorch.org/whl/cpu"
     )
+
+
+def test_only_what_takes_long_shows_how_far_it_is(capfd: pytest.CaptureFixture[str]) -> None:
+    """On stderr: what a script prints stays what it was."""
+    short = Progress("layers of net", 2, 0.5)
+    long, late = Progress("layers of net", 2, 60.0), Progress("layers of late", 2, 0.5)
+    for one in (short, long, late):
+        one.step()
+    short.step()
+    long.step()
+    time.sleep(PATIENCE_S)
+    late.step()
+    for one in (short, long, late):
+        one.close()
+    out, err = capfd.readouterr()
+    ends = [line for line in err.replace("\r", "\n").splitlines() if "100%" in line]
+
+    assert out == ""
+    assert sorted({line.split(":")[0] for line in ends}) == ["layers of late", "layers of net"]
+    assert all("2/2" in line for line in ends)
 
 
 def test_a_study_ends_in_two_minutes() -> None:

@@ -22,10 +22,13 @@ from jupyter_green.studies.layers_torch import (
     forward,
     layers_of,
     mapped,
+    message_of,
     named,
+    not_called,
     see,
     tensors,
     training,
+    with_own_code,
 )
 
 torch = pytest.importorskip("torch")
@@ -340,6 +343,84 @@ def test_it_works_within_modes_of_inference_and_without_gradients() -> None:
             with torch.enable_grad():
                 training(call)()
             assert call.gradient
+
+
+def test_attributes_that_a_forward_writes_itself_are_not_restored() -> None:
+    """As the documentation says: a counter has counted."""
+
+    class Counts(nn.Linear):
+        calls = 0
+
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            self.calls += 1
+            return super().forward(x)
+
+    model = Counts(8, 8)
+    with as_before(model, arguments(X)):
+        model(X)
+    assert model.calls == 1
+
+
+# --- what is in no layer --------------------------------------------------------------------
+
+
+class Uses(nn.Module):
+    """Has code of its own, a list of which one is called, and what is never called."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.idle = nn.Sequential(nn.Linear(8, 8), nn.Linear(8, 2))
+        self.parts = nn.ModuleList([nn.Linear(8, 8), nn.Linear(8, 3)])
+        self.relu, self.unused = nn.ReLU(), nn.ReLU()
+        self.attention = nn.MultiheadAttention(8, 2)
+
+    def forward(self, x: torch.Tensor) -> torch.Tensor:
+        x = self.relu(self.parts[0](x)) + 1
+        return self.attention(x, x, x)[0]
+
+
+def test_parameters_that_a_pass_does_not_call() -> None:
+    model = Uses()
+    seen = see(model, arguments(X), gradients=True)
+    assert not_called(model, seen, layers_of([seen])) == {"idle": 72 + 18, "parts.1": 27}
+    model = nn.Sequential(nn.Linear(8, 8), nn.ReLU())
+    seen = see(model, arguments(X), gradients=True)
+    assert not_called(model, seen, layers_of([seen])) == {}
+
+
+def test_a_plain_sequential_does_nothing_itself() -> None:
+    uses, plain = Uses(), nn.Sequential(nn.Sequential(nn.Linear(8, 8)), nn.ReLU())
+
+    class Named(nn.Sequential):
+        pass
+
+    class Adds(nn.Sequential):
+        def forward(self, x: torch.Tensor) -> torch.Tensor:
+            return super().forward(x) + 1
+
+    hooked = nn.Sequential(nn.Linear(8, 8))
+    hooked.register_forward_hook(lambda module, args, output: output + 1)
+    for model, expected in (
+        (uses, {uses}),
+        (plain, set()),
+        (Named(nn.Linear(8, 8)), set()),
+        (nn.Linear(8, 8), set()),
+        (adds := Adds(nn.Linear(8, 8)), {adds}),
+        (hooked, {hooked}),
+    ):
+        seen = see(model, arguments(X), gradients=False)
+        assert with_own_code(seen, layers_of([seen])) == expected
+
+
+def test_what_an_error_says_is_bounded() -> None:
+    assert message_of(ValueError("two\n  lines")) == "two lines"
+    assert len(message_of(ValueError("x" * 10**6))) == 300
+
+    class Silent(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError
+
+    assert message_of(Silent()) == ""
 
 
 # --- values ---------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import pytest
 
 from jupyter_green.errors import MetricError, SettingError
 from jupyter_green.recorder import tracker as trackers
-from jupyter_green.studies.search import compare_searches
+from jupyter_green.studies.search import compare_searches, searches_of
 from jupyter_green.studies.search_run import Plan
 from jupyter_green.studies.search_samplers import factories, has_tried_all, quiet, warm_up
 from jupyter_green.studies.search_stop import StopSearch
@@ -32,7 +32,17 @@ def objective(trial: Any) -> float:
         ({"strategies": "grid", "grid": {"x": "abc"}}, "'x' must have a list of values"),
         ({"strategies": "grid", "grid": {"x": 5}}, "'x' must have a list of values"),
         ({"strategies": ("tpe", "annealing")}, "'annealing' .* is not known: there are grid, "),
-        ({"strategies": ("tpe", "tpe")}, "one name"),
+        ({"strategies": ("tpe", "tpe")}, r"strategies: 'tpe' \(str\) is there twice"),
+        ({"strategies": ("grid", "tpe")}, r"others need none: strategies=\('random', 'tpe'\)"),
+        ({"strategies": {"mine": lambda seed: None}}, "'mine' must return an Optuna sampler, it"),
+        (
+            {"strategies": {"mine": optuna.samplers.GridSampler}},
+            "'mine' makes no sampler: TypeError",
+        ),
+        ({"strategies": {"mine": optuna.samplers.PartialFixedSampler}}, "Sampler takes no seed; "),
+        ({"strategies": {"mine": objective}}, "'mine' makes no sampler: AssertionError: nothing"),
+        ({"pruner": 3}, r"pruner must be an Optuna pruner, .* it is 3 \(int\)"),
+        ({"pruner": optuna.pruners.MedianPruner}, "pruner must be an Optuna pruner"),
         ({"strategies": ()}, "one strategy at least"),
         ({"strategies": 5}, r"must be names, or a mapping .* it is 5 \(int\)"),
         ({"strategies": {"mine": 5}}, "'mine' must be a function that takes a seed"),
@@ -99,6 +109,53 @@ def test_samplers_by_name() -> None:
     assert kinds == ["GridSampler", "RandomSampler", "TPESampler"]
     mine = factories({"a" * 300: optuna.samplers.RandomSampler}, None)
     assert list(mine) == ["a" * 200]
+
+
+def test_a_class_gets_its_seed_as_seed() -> None:
+    """The first parameter of a sampler is another one."""
+    made = factories({"mine": Seeded}, None)
+    assert made["mine"](5).given == 5
+    tpe = factories(("tpe",), None)["tpe"]
+    for factory in (tpe, factories({"tpe": optuna.samplers.TPESampler}, None)["tpe"]):
+        values = []
+        for _ in range(2):
+            study = optuna.create_study(sampler=factory(7))
+            with quiet():
+                study.optimize(lambda trial: trial.suggest_float("x", 0, 1), n_trials=12)
+            values.append([trial.value for trial in study.trials])
+        assert values[0] == values[1]
+
+
+class Seeded(optuna.samplers.RandomSampler):  # type: ignore[misc]
+    """Takes something else first."""
+
+    def __init__(self, weight: float = 1.0, *, seed: int | None = None) -> None:
+        super().__init__(seed=seed)
+        assert weight == 1.0
+        self.given = seed
+
+
+def test_what_is_called_random_is_random() -> None:
+    """TPE and the Gaussian process look at no value before their eleventh trial."""
+    pytest.importorskip("torch")
+    pytest.importorskip("scipy")
+    known = factories(("random", "tpe", "gp"), None)
+    assert [one.random_first for one in known.values()] == [0, 10, 10]
+    assert factories({"tpe": optuna.samplers.TPESampler}, None)["tpe"].random_first == 0
+    for name in ("tpe", "gp"):
+        drawn = []
+        for sign in (1, -1):
+            study = optuna.create_study(sampler=known[name](3))
+            with quiet():
+                study.optimize(lambda t, sign=sign: sign * t.suggest_float("x", 0, 1), n_trials=13)
+            drawn.append([trial.params["x"] for trial in study.trials])
+        assert drawn[0][:10] == drawn[1][:10]
+        assert drawn[0][10:] != drawn[1][10:]
+
+
+def test_searches_are_told_of_sessions_only() -> None:
+    with pytest.raises(SettingError, match=r"takes a Session, .* it is 'x' \(str\)"):
+        searches_of("x")  # type: ignore[arg-type]
 
 
 def test_a_gaussian_process() -> None:

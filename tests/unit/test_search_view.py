@@ -38,11 +38,52 @@ def test_text() -> None:
     ]
     grid = re.split(r"\s{2,}", lines[head + 1])
     assert grid[:3] == ["grid", "5", "0 of 5"]
-    assert grid[5:] == ["96 ± 0 J", "10", "0.3", "5 failed"]
+    # It had tried its whole space: no number of joules would have taken it there.
+    assert grid[3:] == ["-", "-", "96 ± 0 J", "10", "0.3", "5 failed"]
     assert re.split(r"\s{2,}", lines[head + 2])[:3] == ["random", "5", "5 of 5"]
     assert "grid: of 10 trials 5 failed (ValueError); their energy counts." in lines
     assert "grid: of 5 searches 5 had tried the whole space." in lines
     assert any(line.startswith("The front of accuracy and joules of single") for line in lines)
+
+
+def test_what_did_not_arrive_is_shown_as_a_bound() -> None:
+    """Also where the horizon is the strategy's own end."""
+    runs = [Run("a#1", [(10.0, 0.9)]), Run("a#2", [(12.0, 0.9)])]
+    runs += [Run(f"b#{n}", [(20.0 + n, 0.1)]) for n in (0, 1)]
+    runs += [Run("c#1", [(11.0, 0.9)]), Run("c#2", [(30.0, 0.9)])]
+    a, b, c = searched.rows(outcome_of(runs, target=0.9))
+    assert a[2:5] == ("2 of 2", "132 ± 153 J", "11 s ± 12.7 s")
+    assert a[8] == ""
+    assert b[2:5] == ("0 of 2", "≥ 240 J", "≥ 20 s")
+    assert b[8] == "limited to the horizon"
+    # All of its searches arrived, one of them beyond the horizon.
+    assert c[2:5] == ("2 of 2", "≥ 186 J", "≥ 15.5 s")
+    assert c[8] == "limited to the horizon"
+
+
+def test_what_trials_raised_is_shown() -> None:
+    evil = "tpe raised ValueError: <script>alert(1)</script>\x1b[31m\n" + "x" * 5000
+    errors = (evil, *(f"tpe raised KeyError: '{n}'" for n in range(6)))
+    shown = Searches(told_of(), errors)
+    for text in (repr(shown), shown.markdown(), shown._repr_html_()):
+        assert "tpe raised ValueError: " in text
+        assert "tpe raised KeyError: " in text
+        assert "2 more messages are in .errors" in text
+        assert "\x1b" not in text
+        assert "x" * 400 not in text
+    page = Page(shown._repr_html_())
+    assert set(page.seen) <= DRAWN
+    assert "raised" not in repr(Searches(told_of()))
+
+
+def test_the_front_is_without_what_lies_within_the_bounds() -> None:
+    story = Story(lag_uj=2_000_000)
+    runs = [Run("a#1", [(10.0, 0.5), (10.1, 0.51), (10.2, 0.52), (100.0, 0.9)])]
+    (told, *_) = searched.front_words(outcome_of(runs, story=story, target=0.4))
+    assert told == (
+        "The front of accuracy and joules of single trials: 0.52 for 122 J (a#1, trial 3), 0.9 for "
+        "1.2 kJ (a#1, trial 4); 2 more trials are worse, and cheaper only within the bounds."
+    )
 
 
 def test_modelled_figures_are_told_and_drawn_as_time() -> None:

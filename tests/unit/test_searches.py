@@ -2,8 +2,9 @@
 
 import math
 import random
+import re
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pytest
@@ -12,11 +13,14 @@ from jupyter_green.errors import SettingError
 from jupyter_green.events import CounterInfo, MetricLogged, OverlapSeen, SpanFinished, SpanStarted
 from jupyter_green.insight.searches import (
     PLAN,
+    RANDOM_FIRST,
+    SEARCHES,
     SEED,
     STOPPED,
     STRATEGY,
     TARGET,
     TRIALS,
+    clear_front,
     default_target,
     front,
     judged,
@@ -74,23 +78,33 @@ class Teller:
             MetricLogged(name=name, run=run, **told, **more, **self.story.stamp())  # type: ignore[arg-type]
         )
 
-    def study(
+    def study(  # noqa: PLR0913  (facts of a study)
         self,
         runs: Sequence[Run],
         target: float | None = None,
         metric: str = "accuracy",
         direction: str = "higher",
         status: str = "ok",
+        *,
+        planned: Sequence[str] = (),
+        seeds: int | None = None,
+        random_first: int = 0,
+        error: str | None = None,
+        suffix: str = "",
     ) -> None:
         whole = self.begin("searches", "task")
         self.fact(metric, math.nan if target is None else target, TARGET, direction)
         self.fact(TRIALS, max(len(run.trials) for run in runs), PLAN)
-        names = dict.fromkeys(run.name.rpartition("#")[0] for run in runs)
+        names = {*planned, *(run.name.rpartition("#")[0] for run in runs)}
+        if seeds is not None:
+            self.fact(SEARCHES, seeds, PLAN)
         for place, name in enumerate(sorted(names)):
             self.fact(STRATEGY + name, place, PLAN)
+            if random_first:
+                self.fact(RANDOM_FIRST + name, random_first, PLAN)
         for run in runs:
-            self._search(run, whole, metric, direction)
-        self.end(whole, status)
+            self._search(replace(run, name=run.name + suffix), whole, metric, direction)
+        self.end(whole, status, error)
         self.story.sleep(0.5)
 
     def _search(self, run: Run, whole: int, metric: str, direction: str) -> None:
@@ -187,6 +201,18 @@ def test_several_studies_of_a_session() -> None:
     assert outcome(session, 0).strategies[0].searches[0].duration_s < 15
     with pytest.raises(SettingError, match="has 2 finished search studies, and none with number 5"):
         outcome(session, 5)
+
+
+def test_a_later_studys_searches_have_names_of_their_own() -> None:
+    teller = Teller()
+    teller.study([climbing("tpe", 1.0, 1)], target=0.5)
+    teller.study([climbing("tpe", 2.0, 1)], target=0.7, suffix=" (2)")
+    found = outcome(teller.story.close())
+    assert [one.name for one in found.strategies] == ["tpe"]
+    (search,) = found.strategies[0].searches
+    assert search.name == "tpe#1 (2)"
+    assert search.best == pytest.approx(0.9)
+    assert search.seed == 7
 
 
 def test_a_study_within_another_one() -> None:
@@ -291,6 +317,29 @@ def test_one_that_never_would_have_sets_no_horizon(stopped: str) -> None:
     assert found.strategies[1].energies_j == pytest.approx((W * 20, W * 30))
     budget = outcome_of([Run("grid#1", [(3.0, 0.1)], stopped="budget"), *runs[1:]], target=0.9)
     assert budget.horizon_j == pytest.approx(W * 3)
+
+
+def test_of_what_never_arrived_only_a_bound_is_told() -> None:
+    """All that is known of them is the limit: an interval of it says nothing."""
+    never = [Run(f"b#{n}", [(20.0 + n / 10, 0.1)]) for n in (1, 2)]
+    runs = [Run("a#1", [(15.0, 0.9)]), Run("a#2", [(15.6, 0.9)]), *never]
+    for counter in (PACKAGE, MODEL):
+        found = outcome_of(runs, counter, target=0.9)
+        what = "time" if counter is MODEL else "energy"
+        (told,) = [one for one in found.sentences if one.startswith("a won here")]
+        (least,) = re.findall(rf"it took at least ([\d.]+) % less {what} than b\.", told)
+        assert 0 < float(least) < 24
+        assert "interval" not in told
+        a, b = found.strategies
+        assert [one.is_limited(what == "time") for one in (a, b)] == [False, True]
+    # Some of the winner's own did not arrive: what it takes is open, too.
+    mixed = [
+        *(Run(f"a#{n}", [(10.0 + n / 10, 0.9)]) for n in range(4)),
+        Run("a#4", [(100.0, 0.1)]),
+        *(Run(f"b#{n}", [(100.0 + n / 10, 0.1)]) for n in range(5)),
+    ]
+    open_ = outcome_of(mixed, target=0.9)
+    assert "it took less energy than b (by how many percent is open)." in open_.verdict
 
 
 def test_nobody_reached_it() -> None:
@@ -496,6 +545,40 @@ def test_rivals_need_two_values_each() -> None:
     assert (pair.first, pair.second) == ("a", "b")
 
 
+def test_a_study_that_did_not_come_to_its_end_says_so() -> None:
+    runs = [climbing("a", 1.0, 1), climbing("b", 1.0, 1)]
+    runs.append(Run("a#2", [(1.0, 0.9), (1.0, "interrupted")], status="interrupted"))
+    how: dict[str, Any] = {"target": 0.8, "planned": ("c",), "seeds": 2}
+    found = outcome_of(runs, status="interrupted", **how)
+    assert found.sentences[0] == "The study was interrupted: 2 of 6 searches were finished."
+    assert [(one.name, len(one.searches)) for one in found.strategies] == [
+        ("a", 2),
+        ("b", 1),
+        ("c", 0),
+    ]
+    ended = outcome_of(runs[:1], status="error", error="MetricError", **how)
+    assert ended.sentences[0] == "The study ended with MetricError: 1 of 4 searches was finished."
+    # A journal of an earlier version does not say how many were planned.
+    old = outcome_of(runs, status="interrupted", target=0.8)
+    assert old.sentences[0] == "The study was interrupted: 2 searches were finished."
+
+
+def test_random_trials_at_the_beginning_are_told() -> None:
+    runs = [
+        Run(f"tpe#{n}", [(1.0, 0.9 if number == at else 0.1) for number in range(1, 13)])
+        for n, at in enumerate((3, 10, 11), 1)
+    ]
+    found = outcome_of(runs, target=0.8, random_first=10)
+    assert (
+        "tpe draws the first 10 of 12 trials at random; 2 of 3 arrivals were among them."
+    ) in found.notes
+    never = outcome_of(runs, target=0.95, random_first=10)
+    assert "tpe draws the first 10 of 12 trials at random." in never.notes
+    few = outcome_of([climbing("tpe", 1.0, 1)], target=0.8, random_first=10)
+    assert any("it is random search under another name" in note for note in few.notes)
+    assert not any("at random" in note for note in outcome_of(runs, target=0.8).notes)
+
+
 # --- the front ----------------------------------------------------------------------------
 
 
@@ -526,6 +609,22 @@ def test_the_front_of_values_and_joules() -> None:
     trials += [trial_of(None, 0.1), trial_of(1.0, None), trial_of(1.0, 0.2, missing=("dram-0",))]
     assert [one.span for one in front(trials, lower=False)] == [0, 2, 5]
     assert [one.span for one in front(trials, lower=True)] == [0, 1]
+
+
+def test_a_front_of_noise_is_none() -> None:
+    """A worse value is on it where it is cheaper by more than the bounds of both."""
+    points = [(0.5, 1.0, 0.1), (0.8, 3.2, 0.5), (0.85, 3.6, 0.5), (0.9, 4.1, 0.5), (0.95, 9.0, 0.5)]
+    trials = [
+        trial_of(value, energy_j, number, bound_j=bound_j)
+        for number, (value, energy_j, bound_j) in enumerate(points)
+    ]
+    assert [one.span for one in clear_front(trials)] == [0, 3, 4]
+    assert clear_front(()) == ()
+    noisy = [
+        trial_of(0.8 + n / 100, 0.4 + n / 100, n, bound_j=0.15, provenance=("modelled",))
+        for n in range(10)
+    ]
+    assert [one.span for one in clear_front(noisy)] == [9]
 
 
 @pytest.mark.parametrize("lower", [True, False])

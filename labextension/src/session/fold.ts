@@ -496,8 +496,8 @@ export class Fold {
   }
 
   #baselineMeasured(event: Vocabulary.BaselineMeasured): void {
-    const { t, duration_s, power_w } = event;
-    this.#baselines.push({ measured_s: t, duration_s, power_w });
+    const { t, duration_s, power_w, busy } = event;
+    this.#baselines.push({ measured_s: t, duration_s, power_w, busy });
   }
 
   #track(on: boolean): void {

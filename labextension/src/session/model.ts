@@ -120,6 +120,8 @@ export interface Baseline {
   measured_s: number;
   duration_s: number;
   power_w: Record<string, number>;
+  /** Share of the processors' time in which somebody else worked meanwhile. */
+  busy: number | null;
 }
 
 export interface Period {

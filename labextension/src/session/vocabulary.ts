@@ -368,6 +368,7 @@ export interface BudgetSet {
  * The power of the idle machine, measured on request.
  */
 export interface BaselineMeasured {
+  busy: number | null;
   duration_s: number;
   error_uj: {
     [k: string]: [number, number];
@@ -527,7 +528,12 @@ const EVENT: Fields = { t: ['number'], n: ['integer?', null] };
 
 /** The fields of each kind of event. */
 export const EVENTS: Record<string, Fields> = {
-  baseline_measured: { ...STAMP, duration_s: ['number'], power_w: ['{number}', {}] },
+  baseline_measured: {
+    ...STAMP,
+    busy: ['number?', null],
+    duration_s: ['number'],
+    power_w: ['{number}', {}]
+  },
   budget_set: { ...STAMP, budget_uj: ['microjoules?', null], stop: ['boolean', false] },
   cell_finished: {
     ...STAMP,

@@ -5,7 +5,7 @@ import { co2G, labelOf, share } from '../session/figures';
 import type { Energy, Metric, Session } from '../session/model';
 import { formatCo2, formatDuration } from '../session/units';
 import type { Context, Section } from './context';
-import { isResult } from './curves';
+import { isResult, lastOf } from './curves';
 import { attribute, button, h, select, show, style, text } from './dom';
 import { energyOf, isOpen, Rows, secondsOf, type Order, type Row, type Run } from './rows';
 import {
@@ -216,26 +216,47 @@ class Cells implements Section {
 
 /** The last metric of each run, kept while they grow. */
 class LastMetrics {
-  private readonly _last = new Map<number, Metric>();
+  private readonly _byCell = new Map<number, Metric[]>();
   private _next = 0;
 
   update(metrics: readonly Metric[]): void {
     for (; this._next < metrics.length; this._next++) {
       const metric = metrics[this._next];
       if (metric.cell !== null && isResult(metric)) {
-        this._last.set(metric.cell, metric);
+        const own = this._byCell.get(metric.cell) ?? [];
+        own.push(metric);
+        this._byCell.set(metric.cell, own);
       }
     }
   }
 
   of(number: number): Metric | null {
-    return this._last.get(number) ?? null;
+    const own = this._byCell.get(number);
+    return own ? standingFor(own) : null;
   }
 
   clear(): void {
-    this._last.clear();
+    this._byCell.clear();
     this._next = 0;
   }
+}
+
+/**
+ * Of some metrics the one that is told: the last of which more is better, or the last. Of several
+ * runs (trials, folds, seeds) it is their best.
+ */
+export function standingFor(own: readonly Metric[]): Metric {
+  const last = lastOf(own, ({ direction }) => direction === 'higher') ?? own[own.length - 1];
+  const alike = own.filter(({ name }) => name === last.name);
+  if (last.direction === null || new Set(alike.map(({ run }) => run)).size === 1) {
+    return last;
+  }
+  const sign = last.direction === 'lower' ? -1 : 1;
+  const finite = alike.filter(({ value }) => Number.isFinite(value));
+  return finite.reduce(
+    (best, one) => (sign * one.value > sign * best.value ? one : best),
+    finite[0] ?? last
+  );
 }
 
 interface Facts {

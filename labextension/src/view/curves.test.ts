@@ -8,6 +8,7 @@ import {
   metricNames,
   pointsSentence
 } from './curves';
+import { standingFor } from './cells';
 import { english, metric } from './testing/sessions';
 
 const joules = (uj: number): string => `${uj / 1e6} J`;
@@ -148,4 +149,18 @@ test('how often a study did its work is no result', () => {
   assert.equal(chooseMetric(logged), 'acc');
   assert.equal(chooseMetric([loops]), null);
   assert.deepEqual(curvesOf(logged, 'loops'), []);
+});
+
+test('what stands for a cell: the last of which more is better, of several runs the best', () => {
+  const value = (...own: Parameters<typeof metric>[]): number =>
+    standingFor(own.map(one => metric(...one))).value;
+  const loss = { name: 'loss', direction: 'lower' as const };
+  assert.equal(value([0.5, 1], [0.7, 2], [3, 3, loss]), 0.7);
+  assert.equal(value([0.9, 1, { run: 'a' }], [0.7, 2, { run: 'b' }]), 0.9);
+  assert.equal(value([2, 1, { ...loss, run: 'a' }], [3, 2, { ...loss, run: 'b' }]), 2);
+  assert.equal(value([NaN, 1, { run: 'a' }], [0.7, 2, { run: 'b' }]), 0.7);
+  assert.equal(
+    value([0.9, 1, { direction: null, run: 'a' }], [0.7, 2, { direction: null, run: 'b' }]),
+    0.7
+  );
 });
