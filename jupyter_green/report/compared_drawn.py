@@ -174,12 +174,12 @@ def spec(contest: Contest) -> parts.Spec:
         "x": parts.value("value", title) | {"axis": {"tickCount": 6}, "scale": {"zero": True}},
         "tooltip": [parts.text("name"), parts.value("value", title)],
     }
+    rules = parts.layer(
+        intervals, _mark("rule", parts.SHADE, strokeWidth=2), **where | {"x2": {"field": "high"}}
+    )
     layers = [
-        parts.layer(
-            intervals,
-            _mark("rule", parts.SHADE, strokeWidth=2),
-            **where | {"x2": {"field": "high"}},
-        ),
+        # Vega warns of a layer without rows.
+        *([rules] if intervals else []),
         parts.layer(runs, _mark("point", parts.ACCENT, filled=True, size=60, opacity=0.6), **where),
         parts.layer(means, _mark("tick", parts.OTHERS[1], thickness=3, size=18), **where),
     ]
