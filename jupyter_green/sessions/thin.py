@@ -142,12 +142,13 @@ class Thinner:
 
     def kept(self, events: Sequence[Event], bucket: Bucket, most_metrics: int) -> list[int]:
         """Indices of the events that must be handed on, in order."""
-        droppable = _between(events, bucket) - self._of_stages(events)
+        of_stages = self._of_stages(events)
+        droppable = _between(events, bucket) - of_stages
         droppable |= _superfluous(events, most_metrics)
         # It says how long the session is.
         droppable.discard(len(events) - 1)
         droppable -= self._next_readings(events, droppable)
-        droppable -= self._last_readings(events, droppable)
+        droppable -= self._last_readings(events, droppable, of_stages)
         return [index for index in range(len(events)) if index not in droppable]
 
     def _of_stages(self, events: Sequence[Event]) -> set[int]:
@@ -181,9 +182,11 @@ class Thinner:
         self.counted, self._lacking, self._staged, self._spans = before
         return needed
 
-    def _last_readings(self, events: Sequence[Event], droppable: Collection[int]) -> set[int]:
-        """The last readings before such boundaries; and before the end, as what follows may be
-        one."""
+    def _last_readings(
+        self, events: Sequence[Event], droppable: Collection[int], of_stages: Collection[int]
+    ) -> set[int]:
+        """The last readings before such boundaries, and before ends of spans that have a stage:
+        their energy is counted from there; and before the end, as what follows may be one."""
         started = (event for event in events if isinstance(event, SessionStarted))
         counted = next(map(_counted_of, started), self.counted)
         wanted = {ERRORS, *counted}
@@ -198,7 +201,7 @@ class Thinner:
                     continue
                 needed.add(index)
             wanted -= read
-            if not isinstance(event, BETWEEN):
+            if not isinstance(event, BETWEEN) or index in of_stages:
                 wanted |= counted - read
         return needed
 

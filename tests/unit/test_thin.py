@@ -394,6 +394,22 @@ def test_the_reading_before_a_boundary_without_one_stays() -> None:
     assert session.ledger.holes.total_uj == 60
 
 
+def test_the_reading_before_the_end_of_a_stage_without_one_stays() -> None:
+    """Else the stage would lack what it used until then."""
+    training = Tags(stage="training")
+    events = [
+        header(uj={"package-0": 0, "gpu-0": 0}),
+        stamped(CellStarted, 1, 10, 10, number=1, cell="a"),
+        stamped(SpanStarted, 1, 10, 10, span=1, name="fit", type="span", tags=training, cell=1),
+        stamped(PowerSampled, 2, 40, 40),
+        stamped(SpanFinished, 3, None, 60, span=1, status="ok"),
+        stamped(PowerSampled, 4, 80, 80),
+        stamped(CellFinished, 5, 100, 100, number=1, status="ok"),
+    ]
+    (stage, *_) = by_stage(folded(thinned(*events)).session())
+    assert (stage.name, stage.total_uj) == ("training", 30 + 50)
+
+
 def test_the_reading_before_the_end_of_a_batch_stays_whatever_carries_it() -> None:
     """The next batch may begin with a boundary that lacks it."""
     start = header(uj={"package-0": 0, "gpu-0": 0})
