@@ -65,7 +65,7 @@ def test_summary_goes_to_stderr_and_into_a_session(home: Home) -> None:
     assert (done.returncode, done.stdout) == (0, b"out\n")
     first, line, whose = done.stderr.decode().splitlines()
     assert first == "err"
-    assert re.fullmatch(r"jupyter green: sh -c 'echo out; .* J · 3\d\d ms · .*measured", line), line
+    assert re.fullmatch(r"jupyter green: sh -c 'echo out; .* J · \d{3} ms · .*measured", line), line
     assert whose.startswith("jupyter green: the energy is the whole machine's")
 
     found = session(home)
