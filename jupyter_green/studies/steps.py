@@ -23,7 +23,9 @@ FIRST_LEVEL_S = 2.0
 FRESH_S = 0.05
 """One that is asked for a level is waited for at most so long."""
 LEFT_ALONE_S = 1.0
+"""One that has not answered is asked again only after so long."""
 LOOK_S = 0.0005
+"""Between two looks for an answer."""
 OLD = 0.25
 """A level is too old to decide by where so much of what is left of a budget may have been used
 since. Of a loop that is younger than some ages of its level, the power is not known either."""
@@ -62,6 +64,8 @@ def budget_words(used_uj: float, budget_uj: int, modelled: bool, what: str) -> s
     used = f"{format_budget(used_uj)}{' (modelled)' if modelled else ''}"
     budget = format_budget(budget_uj)
     if used_uj > budget_uj:
+        if format_budget(used_uj) == budget:
+            return f"the budget of {budget} is used up{' (modelled)' * modelled}"
         return f"{used} are used, more than the budget of {budget}"
     return f"{used} of the budget of {budget} are used, and the next {what} would exceed it"
 
