@@ -10,6 +10,7 @@ from traitlets import Bool, Float, Unicode
 from jupyter_green.cli import execution
 from jupyter_green.cli.base import Command, options, switches, usage
 from jupyter_green.report import text
+from jupyter_green.sessions.library import executed
 
 
 class Run(Command):
@@ -86,7 +87,7 @@ class Run(Command):
         if self.inplace:
             return notebook
         if not self.output:
-            return notebook.with_name(f"{notebook.stem}.executed.ipynb")
+            return executed(notebook)
         target = Path(self.output)
         if target.is_dir() or not target.parent.is_dir():
             raise usage(f"--output {target}: no file can be made there")

@@ -199,8 +199,8 @@ def find(data_dir: str | Path, name: str | None = None) -> Path:
     """The journal that ``name`` means.
 
     Args:
-        name: a path, a session id or the beginning of one, the name or path of a notebook (its
-            newest session); None: the newest session of all.
+        name: a path, a session id or the beginning of one, the name or path of a notebook or of
+            its executed copy (its newest session); None: the newest session of all.
 
     Raises:
         SessionNotFound: nothing answers to it, or an id's beginning fits several.
@@ -235,8 +235,17 @@ def _by_name(sessions: Sequence[Listed], name: str) -> Listed:
 
 
 def _names(name: str, notebook: Path) -> bool:
-    """The notebook's whole path, a path to it from here, its file name or its stem."""
-    return name in (str(notebook), notebook.name, notebook.stem) or Path(name).resolve() == notebook
+    """The notebook's whole path, a path to it from here, its file name or its stem; all of these
+    also of what ``jupyter green run`` has saved beside it."""
+    for own in (notebook, executed(notebook)):
+        if name in (str(own), own.name, own.stem) or Path(name).resolve() == own:
+            return True
+    return False
+
+
+def executed(notebook: Path) -> Path:
+    """Where a notebook that was run headless is saved, unless somebody says otherwise."""
+    return notebook.with_name(f"{notebook.stem}.executed.ipynb")
 
 
 def union_uj(sessions: Iterable[Session]) -> int:

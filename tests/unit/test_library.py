@@ -343,6 +343,8 @@ def test_nothing_recorded_yet(tmp_path: Path) -> None:
         ("train.ipynb", 1),
         ("train", 1),
         ("/home/me/train.ipynb", 1),
+        ("/home/me/train.executed.ipynb", 1),
+        ("train.executed.ipynb", 1),
         ("other", 2),
     ],
 )
@@ -365,6 +367,8 @@ def test_find_by_a_path_to_the_notebook(tmp_path: Path, monkeypatch: pytest.Monk
     path = write(tmp_path, header(notebook=str(notebook)))
     monkeypatch.chdir(tmp_path)
     assert find(tmp_path, "work/study.ipynb") == path
+    # What `jupyter green run` has saved beside it.
+    assert find(tmp_path, "work/study.executed.ipynb") == path
     with pytest.raises(SessionNotFound):
         find(tmp_path, "elsewhere/study.ipynb")
 
