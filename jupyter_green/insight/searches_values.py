@@ -101,6 +101,10 @@ class Search:
         """It did not reach the target, and might have with more trials."""
         return self.reached is None and self.stopped not in NEVER
 
+    def taken(self, by_time: bool) -> float:
+        """Seconds or joules of all of it; 0 where they are not known."""
+        return self.duration_s if by_time else self.energy_j or 0.0
+
     def __repr__(self) -> str:
         return f"<Search {short(self.name)!r}: {len(self.trials)} trials>"
 

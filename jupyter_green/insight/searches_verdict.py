@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from jupyter_green.insight.findings import short
-from jupyter_green.insight.searches_values import Outcome, Rivals, Search, Strategy
+from jupyter_green.insight.searches_values import Outcome, Rivals, Strategy
 from jupyter_green.insight.statistics import Contrast
 from jupyter_green.insight.verdict import FEW, MODELLED, percent_of, quality_change_of
 from jupyter_green.sessions.model import Session, Span
@@ -251,15 +251,11 @@ def _horizon_note(outcome: Outcome) -> Iterable[str]:
         return
     censored = [one for side in outcome.strategies for one in side.compared if one.is_censored]
     if censored:
-        first = min(censored, key=lambda one: _total(one, outcome.by_time))
+        first = min(censored, key=lambda one: one.taken(outcome.by_time))
         yield (
             f"Searches are compared up to {until}, where {short(first.name)} ended without "
             "reaching the target."
         )
-
-
-def _total(search: Search, by_time: bool) -> float:
-    return search.duration_s if by_time else search.energy_j or 0.0
 
 
 def _ends(strategy: Strategy) -> Iterable[str]:

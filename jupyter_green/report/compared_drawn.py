@@ -17,7 +17,7 @@ from jupyter_green.insight.statistics import Estimate
 from jupyter_green.report import vega_parts as parts
 from jupyter_green.report.inert import short
 from jupyter_green.sessions.model import Session
-from jupyter_green.units import UJ_PER_J, format_number
+from jupyter_green.units import format_number
 
 MOST_DOTS = 200
 """Runs of one label that are drawn."""
@@ -41,7 +41,7 @@ def drawn_of(contest: Contest) -> Drawn:
         (lambda side: side.durations_s) if by_time else (lambda side: side.energies_j)
     )
     most = max((value for side in contest.sides for value in values(side)), default=0.0)
-    unit, size = _time_unit(most) if by_time else _energy_unit(most)
+    unit, size = parts.time_unit(most) if by_time else parts.energy_unit_j(most)
     drawn = []
     for side in contest.sides:
         known = side.duration if by_time else side.energy
@@ -59,16 +59,6 @@ def _scaled(known: Estimate, size: float) -> Estimate:
     return Estimate(
         known.count, known.mean / size, of(known.deviation), of(known.low), of(known.high)
     )
-
-
-def _energy_unit(most_j: float) -> tuple[str, float]:
-    unit, size_uj = parts.energy_unit([most_j * UJ_PER_J])
-    return unit, size_uj / UJ_PER_J
-
-
-def _time_unit(most_s: float) -> tuple[str, float]:
-    units = (("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
-    return next((one for one in units if most_s >= 2 * one[1]), units[-1])
 
 
 _WIDTH, _NAMES_WIDTH, _ROW, _TOP = 640, 200, 26, 6

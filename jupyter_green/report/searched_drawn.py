@@ -17,7 +17,7 @@ from typing import Any
 from jupyter_green.insight.searches_values import Outcome, Search, Strategy
 from jupyter_green.report import vega_parts as parts
 from jupyter_green.report.inert import short
-from jupyter_green.units import UJ_PER_J, format_number
+from jupyter_green.units import format_number
 
 MOST_STRATEGIES = 8
 MOST_SEARCHES = 20
@@ -61,9 +61,9 @@ def drawn_of(outcome: Outcome) -> Drawn:
     """Of energies that are modelled or unknown a picture would claim what no sentence may."""
     by_time = outcome.by_time
     shown = outcome.strategies[:MOST_STRATEGIES]
-    totals = [_total(search, by_time) for one in shown for search in one.searches]
+    totals = [search.taken(by_time) for one in shown for search in one.searches]
     most = max(totals, default=0.0)
-    unit, size = _time_unit(most) if by_time else _energy_unit(most)
+    unit, size = parts.time_unit(most) if by_time else parts.energy_unit_j(most)
     names, lines, colours = parts.Names(), [], {}
     for strategy, colour in zip(shown, COLOURS, strict=False):
         name = names.unique(parts.name(strategy.name) or "(no text)")
@@ -84,10 +84,6 @@ def drawn_of(outcome: Outcome) -> Drawn:
     )
 
 
-def _total(search: Search, by_time: bool) -> float:
-    return search.duration_s if by_time else search.energy_j or 0.0
-
-
 def _corners(search: Search, by_time: bool, size: float) -> tuple[Corner, ...]:
     """Where the best value changes, and the end of the search."""
     corners: list[Corner] = []
@@ -98,7 +94,7 @@ def _corners(search: Search, by_time: bool, size: float) -> tuple[Corner, ...]:
         if not corners or corners[-1][1] != trial.best:
             corners.append((at / size, trial.best))
     if corners:
-        end = max(_total(search, by_time) / size, corners[-1][0])
+        end = max(search.taken(by_time) / size, corners[-1][0])
         corners.append((end, corners[-1][1]))
     return tuple(corners)
 
@@ -137,16 +133,6 @@ def _ends(outcome: Outcome, shown: Sequence[Strategy]) -> tuple[float, float]:
         low, high = min(low, outcome.target), max(high, outcome.target)
     room = 0.06 * (high - low) or 0.5 * abs(high) or 0.5
     return low - room, high + room
-
-
-def _energy_unit(most_j: float) -> tuple[str, float]:
-    unit, size_uj = parts.energy_unit([most_j * UJ_PER_J])
-    return unit, size_uj / UJ_PER_J
-
-
-def _time_unit(most_s: float) -> tuple[str, float]:
-    units = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3))
-    return next((one for one in units if most_s >= 2 * one[1]), units[-1])
 
 
 # --- a drawing ----------------------------------------------------------------------------

@@ -29,7 +29,7 @@ MOST_POINTS = 1500
 def power(session: Session) -> Spec:
     """Watts by source over time; cells shaded behind them."""
     line = series.power(session)
-    unit, seconds = _time_unit(session.duration_s)
+    unit, seconds = parts.time_unit(session.duration_s)
     x = {"type": "quantitative", "title": f"time ({unit})", "axis": {"tickCount": 10}}
     whole = {"domain": [0, parts.rounded(session.duration_s / seconds)]}
     areas = parts.layer(
@@ -245,14 +245,6 @@ def _cell_name(cell: Cell) -> str:
 
 def _energy(uj: int | None) -> str:
     return "" if uj is None else format_energy(uj)
-
-
-_TIME_UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0))
-
-
-def _time_unit(duration_s: float) -> tuple[str, float]:
-    """The unit of a time axis, and its seconds."""
-    return next((unit for unit in _TIME_UNITS if duration_s >= 2 * unit[1]), _TIME_UNITS[-1])
 
 
 def _source_colours(session: Session) -> dict[str, str]:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from jupyter_green.report.inert import short
+from jupyter_green.units import UJ_PER_J
 
 SCHEMA = "https://vega.github.io/schema/vega-lite/v6.json"
 """Names the language. Nobody fetches it."""
@@ -169,3 +170,18 @@ def energy_unit(energies_uj: Iterable[float | None]) -> tuple[str, float]:
     starts = {"kWh": 3.6e12, "Wh": 3.6e11, "kJ": 1e9, "J": 1e6}
     unit = next((one for one in _ENERGY_UNITS if most >= starts.get(one[0], 0)), ("J", 1e6))
     return unit if most else ("J", 1e6)
+
+
+def energy_unit_j(most_j: float) -> tuple[str, float]:
+    """The same, and its joules."""
+    unit, size_uj = energy_unit([most_j * UJ_PER_J])
+    return unit, size_uj / UJ_PER_J
+
+
+_TIME_UNITS = (("h", 3600.0), ("min", 60.0), ("s", 1.0), ("ms", 1e-3), ("µs", 1e-6))
+
+
+def time_unit(most_s: float) -> tuple[str, float]:
+    """The unit of a time axis, and its seconds, by the largest value."""
+    unit = next((one for one in _TIME_UNITS if most_s >= 2 * one[1]), _TIME_UNITS[-1])
+    return unit if most_s else ("s", 1.0)
