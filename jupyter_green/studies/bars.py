@@ -1,8 +1,13 @@
-"""The progress bar of :class:`jupyter_green.studies.track.track`: tqdm's, and what it leaves."""
+"""Progress bars of studies and of :class:`jupyter_green.studies.track.track`: tqdm's, and what they
+leave in a notebook."""
 
 from __future__ import annotations
 
+import time
 from typing import Any
+
+PATIENCE_S = 3.0
+"""Work that takes longer shows how far it is."""
 
 
 class Bar:
@@ -10,23 +15,31 @@ class Bar:
 
     A saved notebook shows the text that a widget had when it was displayed, which of tqdm's is 0 %.
     So the display is renewed at the end, with the last state as its text.
+
+    Args:
+        total: steps of the work; None: not known.
+        since_s: ago the work began.
     """
 
-    def __init__(self, total: int | None, name: str) -> None:
+    def __init__(
+        self, total: int | None, name: str, unit: str = "step", since_s: float = 0.0
+    ) -> None:
         from tqdm.auto import tqdm  # noqa: PLC0415  (loads widgets in a notebook)
 
         self._display: Any = None
-        if not _is_widget(tqdm):
-            self._bar = tqdm(total=total, desc=name, unit="step")
-            return
-        from IPython.display import display  # noqa: PLC0415  (only in a notebook)
+        if _is_widget(tqdm):
+            from IPython.display import display  # noqa: PLC0415  (only in a notebook)
 
-        self._bar = tqdm(total=total, desc=name, unit="step", display=False)
-        self._display = display(self._bar.container, display_id=True)
+            self._bar = tqdm(total=total, desc=name, unit=unit, display=False)
+            self._display = display(self._bar.container, display_id=True)
+        else:
+            self._bar = tqdm(total=total, desc=name, unit=unit)
+        # Or steps that were done before the bar came would seem to have taken no time.
+        self._bar.start_t -= since_s
 
-    def step(self) -> None:
-        """One more is done."""
-        self._bar.update()
+    def step(self, count: int = 1) -> None:
+        """One more is done, or so many."""
+        self._bar.update(count)
 
     def tell(self, words: str) -> None:
         """What stands behind the bar."""
@@ -40,6 +53,50 @@ class Bar:
             # Of itself a widget's text ends after 110 characters.
             shown = {**container._repr_mimebundle_(), "text/plain": repr(container)}
             self._display.update(shown, raw=True)
+
+
+class LateBar:
+    """A bar, from the beginning where the work is known to take longer than ``PATIENCE_S``, and
+    from then on where it turns out to.
+
+    Args:
+        total: steps of the work.
+        expected_s: what all of it takes, at the least.
+    """
+
+    def __init__(self, total: int, name: str, unit: str = "step", expected_s: float = 0.0) -> None:
+        self._total, self._name, self._unit = total, name, unit
+        self._began_s = time.perf_counter()
+        self._done = 0
+        self._words = ""
+        self._bar: Bar | None = None
+        if expected_s > PATIENCE_S:
+            self._show(0.0)
+
+    def step(self, count: int = 1) -> None:
+        """One more is done, or so many."""
+        self._done += count
+        since_s = time.perf_counter() - self._began_s
+        if self._bar is not None:
+            self._bar.step(count)
+        elif since_s > PATIENCE_S:
+            self._show(since_s)
+
+    def tell(self, words: str) -> None:
+        """What stands behind the bar."""
+        self._words = words
+        if self._bar is not None:
+            self._bar.tell(words)
+
+    def close(self) -> None:
+        """The last state stays."""
+        if self._bar is not None:
+            self._bar.close()
+
+    def _show(self, since_s: float) -> None:
+        self._bar = Bar(self._total, self._name, self._unit, since_s)
+        self._bar.tell(self._words)
+        self._bar.step(self._done)
 
 
 def _is_widget(kind: type) -> bool:

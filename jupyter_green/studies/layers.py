@@ -33,7 +33,7 @@ from jupyter_green.report import layered
 from jupyter_green.report.inert import short
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies import arguments, layers_torch
-from jupyter_green.studies.layers_progress import Progress
+from jupyter_green.studies.bars import LateBar
 from jupyter_green.studies.layers_torch import Arguments, Call, Once
 from jupyter_green.studies.repeat import Work, enough_loops, one_run, shortest_run_s
 from jupyter_green.studies.spans import span_around
@@ -436,14 +436,16 @@ class _Study:
         runs, count = self._asked.runs, len(subjects)
         seconds = self._asked.seconds or run_length_s(0.0, runs * count)
         # Each is warmed up, tried for its length, and run.
-        progress = Progress(
-            f"layers of {short(self._asked.label)}", (2 + runs) * count, runs * count * seconds
+        bar = LateBar(
+            (2 + runs) * count,
+            f"layers of {short(self._asked.label)}",
+            expected_s=runs * count * seconds,
         )
         try:
             for _ in self._measured(subjects, whole):
-                progress.step()
+                bar.step()
         finally:
-            progress.close()
+            bar.close()
 
     def _measured(self, subjects: Sequence[_Subject], whole: int) -> Iterator[None]:
         for subject in subjects[:whole]:

@@ -140,6 +140,8 @@ def compare_searches(  # noqa: PLR0913  (a study has that many choices)
     nothing between the strategies it is, in at most one study of twenty. Modelled energies show no
     saving: there the time to the target is compared.
 
+    A study of more than a few seconds shows a bar of all its trials.
+
     Args:
         objective: takes an Optuna trial, and returns the metric or a mapping of metrics, all of
             which are logged.

@@ -12,16 +12,20 @@ from typing import Any
 
 from jupyter_green.errors import MetricError, SettingError
 from jupyter_green.insight import searches as insight
+from jupyter_green.insight.searches_verdict import DIGITS
 from jupyter_green.recorder.names import as_number
 from jupyter_green.recorder.tracker import Tracker
+from jupyter_green.report.inert import short
 from jupyter_green.sessions.model import STUDY
 from jupyter_green.studies import search_samplers
+from jupyter_green.studies.bars import LateBar
 from jupyter_green.studies.rules import Rules
 from jupyter_green.studies.search_samplers import Factory
 from jupyter_green.studies.search_stop import Stopping, value_of
 from jupyter_green.studies.search_trials import DELIBERATE, Objective, Trials, optimised, word
 from jupyter_green.studies.spans import span_around
 from jupyter_green.studies.steps import ask_levels
+from jupyter_green.units import format_number
 
 LONGEST_ERROR = 200
 MOST_ERRORS = 20
@@ -143,33 +147,39 @@ class Rounds:
                 )
 
     def _all_rounds(self) -> None:
-        source = random.Random(self.plan.seed)
-        for count in range(1, self.plan.seeds + 1):
-            order = list(self.plan.factories)
-            source.shuffle(order)
-            for name in order:
-                is_first = count == 1 and name == order[0]
-                self._search(name, count)
-                if is_first:
-                    self._end_where_all_fail()
+        plan, source = self.plan, random.Random(self.plan.seed)
+        trials = plan.seeds * len(plan.factories) * plan.trials
+        bar = LateBar(trials, f"searches of {short(plan.metric)}", "trial")
+        try:
+            for count in range(1, plan.seeds + 1):
+                order = list(plan.factories)
+                source.shuffle(order)
+                for name in order:
+                    is_first = count == 1 and name == order[0]
+                    self._search(name, count, _Shown(bar, plan))
+                    if is_first:
+                        self._end_where_all_fail()
+        finally:
+            bar.close()
 
     def _end_where_all_fail(self) -> None:
         """An objective that does not return the metric will not do so in hours, either."""
         if self._without_metric and len(self._without_metric) == self._trials:
             raise MetricError(self._without_metric[0])
 
-    def _search(self, strategy: str, count: int) -> None:
+    def _search(self, strategy: str, count: int, shown: _Shown) -> None:
         """One search. What goes wrong in it is told, and the others go on."""
         run = f"{strategy}#{count}{self._suffix}"
         seed = self.plan.seed_of(strategy, count)
         try:
             with span_around(self.tracker, run, insight.SEARCH, DELIBERATE):
                 self.tracker.metric_logged(insight.SEED, seed, run=run, source=STUDY)
-                self._optimize(strategy, run, seed)
+                self._optimize(strategy, run, seed, shown)
         except Exception as raised:
             self._keep(strategy, raised)
+        shown.search_ended()
 
-    def _optimize(self, strategy: str, run: str, seed: int) -> None:
+    def _optimize(self, strategy: str, run: str, seed: int, shown: _Shown) -> None:
         plan = self.plan
         stopping = Stopping(self.tracker, plan.rules)
         sampler = plan.factories[strategy](seed)
@@ -178,6 +188,7 @@ class Rounds:
 
         def after_trial(study: Any, trial: Any) -> None:
             stopping.trial_ended(value_of(trial))
+            shown.trial_ended(run, stopping.best)
             why = stopping.why()
             if why is not None:
                 reasons.append(why)
@@ -238,6 +249,27 @@ class Rounds:
     def _say(self, told: str) -> None:
         if len(self.errors) < MOST_ERRORS:
             self.errors[told] = None
+
+
+class _Shown:
+    """One search on the bar of all trials."""
+
+    def __init__(self, bar: LateBar, plan: Plan) -> None:
+        self._bar = bar
+        self._metric = plan.metric
+        self._left = plan.trials
+
+    def trial_ended(self, run: str, best: float | None) -> None:
+        """Another trial is over."""
+        value = "none yet" if best is None else format_number(best, DIGITS)
+        self._bar.tell(f"{short(run)}: best {short(self._metric)} {value}")
+        self._left -= 1
+        self._bar.step()
+
+    def search_ended(self) -> None:
+        """The trials that it did without are not waited for."""
+        self._bar.step(self._left)
+        self._left = 0
 
 
 def _listed(names: Sequence[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from typing import Any
 
 import pytest
@@ -18,7 +17,6 @@ from jupyter_green.insight.repeated import LOOPS
 from jupyter_green.report import layered
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies.layers import Layers, layers_of, measure_layers, run_length_s
-from jupyter_green.studies.layers_progress import PATIENCE_S, Progress
 from tests.simulators.story import HOSTILE, MODEL, PACKAGE, Story
 
 WATTS = 12.0
@@ -613,26 +611,6 @@ def test_pytorch_is_imported_on_use_and_its_absence_names_the_remedy() -> None:
         "the package 'torch' is not installed here: "
         "pip install torch --index-url https://download.pytorch.org/whl/cpu"
     )
-
-
-def test_only_what_takes_long_shows_how_far_it_is(capfd: pytest.CaptureFixture[str]) -> None:
-    """On stderr: what a script prints stays what it was."""
-    short = Progress("layers of net", 2, 0.5)
-    long, late = Progress("layers of net", 2, 60.0), Progress("layers of late", 2, 0.5)
-    for one in (short, long, late):
-        one.step()
-    short.step()
-    long.step()
-    time.sleep(PATIENCE_S)
-    late.step()
-    for one in (short, long, late):
-        one.close()
-    out, err = capfd.readouterr()
-    ends = [line for line in err.replace("\r", "\n").splitlines() if "100%" in line]
-
-    assert out == ""
-    assert sorted({line.split(":")[0] for line in ends}) == ["layers of late", "layers of net"]
-    assert all("2/2" in line for line in ends)
 
 
 def test_a_study_ends_in_two_minutes() -> None:
