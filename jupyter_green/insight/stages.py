@@ -69,7 +69,8 @@ def by_stage(session: Session) -> tuple[Stage, ...]:
     one first. A tag always wins.
 
     A span that has a stage counts there and not with its cell: a validation that runs within
-    the training is evaluation. Of spans that overlap, the one that began first counts.
+    the training is evaluation. Of spans that overlap, the one that began first counts. Spans
+    outside of cells count in a plain script alone, which has no cells.
     """
     groups: defaultdict[tuple[str, bool], list[_Part]] = defaultdict(list)
     for part in _parts(session):
@@ -149,6 +150,9 @@ def _parts(session: Session) -> Iterator[_Part]:
         if running.thread == "main" and running.parent is None:
             whole = _whole(running, session.duration_s)
             yield from _nested(whole, running.started_s, spans[running.number])
+    if not session.has_cells and session.total.total_uj is not None:
+        end_s = session.duration_s
+        yield from _nested(_part("", False, session.total, end_s, end_s), 0.0, spans[None])
 
 
 def _whole(cell: Cell | OpenCell, end_s: float) -> _Part:

@@ -36,11 +36,11 @@ from jupyter_green.report.html_parts import (
 )
 from jupyter_green.report.table import (
     NO_PLACE,
-    NO_STAGE,
     RECORDED_WITHOUT_PLACE,
     Row,
     Saving,
     Table,
+    no_stage,
 )
 from jupyter_green.report.words import energy_words, missing_words, provenance_words, share_words
 from jupyter_green.sessions.model import Energy, Entry, Session
@@ -187,7 +187,7 @@ def _power(session: Session, pictures: Pictures) -> str:
 
 def _ledger(session: Session, pictures: Pictures) -> str:
     entries = {name: e for name, e in session.ledger.entries.items() if e.total_uj}
-    if not entries:
+    if not entries or not session.has_cells:
         return ""
     rows = [
         (
@@ -237,7 +237,7 @@ def _cells(session: Session, told: Table, pictures: Pictures) -> str:
         _body(group, order, columns) for order, group in enumerate(_grouped(told.rows))
     )
     return section(
-        "Cells",
+        "Cells" if session.has_cells else "Measured windows",
         pictures.figure(vega.cells(session), caption) if known else "",
         framed("Energy by cell; spans below the cell they ran in", columns, bodies, "cells"),
     )
@@ -327,7 +327,7 @@ def _stages(session: Session, pictures: Pictures) -> str:
     total = session.total.total_uj or 0
     rows = [
         (
-            NO_STAGE if stage.name is None else text(stage.label),
+            no_stage(session) if stage.name is None else text(stage.label),
             format_energy(stage.total_uj),
             share_words(stage.total_uj / total) if total else "",
             format_duration(stage.seconds),

@@ -17,7 +17,7 @@ from jupyter_green.report.inert import markdown, short
 from jupyter_green.report.lines import fact, grid
 from jupyter_green.report.statement import generator, hardware
 from jupyter_green.report.statement import render as statement
-from jupyter_green.report.table import NO_STAGE, Row, Saving, Table
+from jupyter_green.report.table import Row, Saving, Table, no_stage
 from jupyter_green.report.words import share_words
 from jupyter_green.sessions.model import Energy, Entry, Session
 from jupyter_green.units import UJ_PER_J, format_duration, format_number, format_share, uj_to_kwh
@@ -37,7 +37,7 @@ def render(session: Session, *, everything: bool = False) -> str:
         ("## To cite", statement(session)),
         ("## Where it went", _ledger(session)),
         ("## By stage of the lifecycle", _stages(session)),
-        ("## Cells", _cells(table.rows)),
+        ("## Cells" if session.has_cells else "## Measured windows", _cells(table.rows)),
         ("## Metrics beside energy", _metrics(session)),
         ("## Labels compared", _labels(session)),
         ("## Studies", studied.markdown(session)),
@@ -70,7 +70,7 @@ def joules(energy_uj: int) -> str:
 
 
 def _ledger(session: Session) -> str:
-    if session.total.total_uj is None:
+    if session.total.total_uj is None or not session.has_cells:
         return ""
     entries = session.ledger.entries.items()
     lines = [_amounts(session, name, entry, entry.seconds) for name, entry in entries]
@@ -100,7 +100,7 @@ def _stages(session: Session) -> str:
     whole_uj = session.total.total_uj or 1
     lines = [
         (
-            NO_STAGE if stage.name is None else short(stage.label),
+            no_stage(session) if stage.name is None else short(stage.label),
             share_words(stage.total_uj / whole_uj),
             format_duration(stage.seconds),
             joules(stage.total_uj),

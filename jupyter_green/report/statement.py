@@ -15,7 +15,7 @@ from jupyter_green import __version__
 from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import CounterInfo, Intensity
 from jupyter_green.report.inert import TIMES, latex, markdown, short
-from jupyter_green.report.words import energy_words, intensity_words, share_words
+from jupyter_green.report.words import energy_words, intensity_words, plural, share_words
 from jupyter_green.sessions.model import Period, Session
 from jupyter_green.units import (
     format_co2,
@@ -82,6 +82,10 @@ def _occasion(session: Session) -> Iterable[str]:
 
 
 def _runs(session: Session) -> str:
+    if not session.has_cells:
+        failed = sum(window.status != "ok" for window in session.windows)
+        told = f"{plural(len(session.windows), 'measured window')} of a program without cells"
+        return f"{told}, with {failed} failed ones included" if session.windows else told
     categories = Counter(session.ledger.category_of.values())
     runs = len(session.cells)
     told = f"{runs} {'run' if runs == 1 else 'runs'} of cells"
@@ -102,13 +106,14 @@ def _energy(session: Session) -> Iterable[str]:
         f"The machine used {words} ({format_kwh(total.total_uj)}) of electricity"
         f"{least if total.at_least else ''}."
     )
-    yield "The figure is that of the whole machine, idle power and time between cells included."
+    besides = "idle power and time between cells" if session.has_cells else "idle power"
+    yield f"The figure is that of the whole machine, {besides} included."
 
 
 def _ledger(session: Session) -> Iterable[str]:
     shares = {name: session.share(entry) for name, entry in session.ledger.entries.items()}
     told = [f"{share_words(share)} {name}" for name, share in shares.items() if share]
-    if told:
+    if told and session.has_cells:
         yield f"Of it, {', '.join(told)}."
 
 

@@ -60,7 +60,6 @@ MOST_STAGES = 8
 SMALLEST_KWH = 1e-6
 """Less (3.6 J) is said in joules only."""
 
-NO_STAGE = "no stage: other cells, between cells"
 RECORDED_WITHOUT_PLACE = "no place was set; `jupyter green report --place FR` values it anew"
 NO_PLACE = "set a place with `%green place FR` (or `jupyter green place FR`)"
 
@@ -230,7 +229,9 @@ def _conditions(session: Session, last: Intensity) -> Iterable[str]:
 
 
 def _time_fact(session: Session) -> str:
-    parts = [format_duration(session.duration_s), plural(len(session.cells), "cell")]
+    windows = plural(len(session.windows), "measured window")
+    count = windows if session.windows else plural(len(session.cells), "cell")
+    parts = [format_duration(session.duration_s), count]
     if session.open_cells:
         parts.append(f"{len(session.open_cells)} running")
     parts.append("tracking is paused" if session.paused else session.state)
@@ -295,7 +296,8 @@ class _Rows:
         for span in session.spans:
             self._spans[span.cell if span.cell in numbers else None].append(span)
         fair_share = MOST_SPAN_ROWS // max(1, len(self._spans))
-        self._most_spans = min(MOST_SPANS, max(1, fair_share))
+        most = MOST_SPANS if session.has_cells else MOST_CELLS
+        self._most_spans = min(most, max(1, fair_share))
 
     def all(self) -> Iterable[Row]:
         shown, rest = _costliest(self._session.cells, self._most_cells)
@@ -307,7 +309,8 @@ class _Rows:
         if rest:
             yield Row("rest", _rest_words(rest))
         if self._spans[None]:
-            yield Row("heading", "outside cells")
+            if self._session.has_cells:
+                yield Row("heading", "outside cells")
             yield from self._below(self._spans[None])
 
     def _cell(self, cell: Cell) -> Row:
@@ -464,6 +467,8 @@ def _depth(span: int, parents: dict[int, int | None]) -> int:
 
 
 def _ledger(session: Session) -> Iterable[Part]:
+    if not session.has_cells:
+        return
     for name, entry in session.ledger.entries.items():
         share = session.share(entry)
         if share and entry.total_uj:
@@ -471,6 +476,11 @@ def _ledger(session: Session) -> Iterable[Part]:
 
 
 # --- stages -------------------------------------------------------------------------------
+
+
+def no_stage(session: Session) -> str:
+    """What has none."""
+    return "no stage: other cells, between cells" if session.has_cells else "no stage"
 
 
 def _stages(session: Session) -> Iterable[Part]:
@@ -483,7 +493,7 @@ def _stages(session: Session) -> Iterable[Part]:
     parts = [
         *told[:MOST_STAGES],
         (plural(len(others), "other stage"), sum(uj for _, uj in others)),
-        (NO_STAGE, rest.total_uj),
+        (no_stage(session), rest.total_uj),
     ]
     for name, uj in parts:
         if uj:

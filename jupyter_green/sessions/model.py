@@ -386,6 +386,16 @@ class Session(Struct, frozen=True, kw_only=True):
         facts = ", ".join((cells, self._energy_words(), format_duration(self.duration_s)))
         return f"<Session {self.id} {self.state}: {facts}>"
 
+    @property
+    def has_cells(self) -> bool:
+        """A plain script has none: what it measures are spans, and a ledger would say nothing."""
+        return bool(self.cells or self.open_cells)
+
+    @property
+    def windows(self) -> tuple[Span, ...]:
+        """The outermost spans of a plain script; empty where there are cells."""
+        return tuple(span for span in self.spans if span.parent is None and not self.has_cells)
+
     def _energy_words(self) -> str:
         total = self.total
         if total.total_uj is None:

@@ -47,6 +47,34 @@ def test_a_stage_within_another_counts_there_alone() -> None:
     assert stages[None].total_uj == 0
 
 
+def test_a_script_has_no_cells_and_its_spans_count() -> None:
+    story = Story()
+    story.sleep(1.0)
+    story.feed(SpanStarted(span=1, name="fit", tags=Tags(stage="training"), **story.stamp()))
+    story.sleep(2.0)
+    story.span(2, "validate", 1.0, tags=Tags(stage="evaluation"))
+    story.feed(SpanFinished(span=1, **story.stamp()))
+    story.sleep(3.0)
+    script = story.close()
+    stages = named(script)
+
+    assert stages["training"].total_uj == 2 * W
+    assert stages["evaluation"].total_uj == W
+    assert stages[None].total_uj == 4 * W
+    assert_adds_up(script)
+
+
+def test_spans_between_cells_count_with_what_has_no_stage() -> None:
+    """A thread's may overlap a cell that has a stage of its own."""
+    story = Story()
+    number = story.begin("fit()", {"stage": "training"})
+    story.sleep(1.0)
+    story.end(number)
+    story.span(1, "validate", 1.0, tags=Tags(stage="evaluation"))
+
+    assert set(named(story.close())) == {"training", None}
+
+
 def test_spans_within_spans() -> None:
     story = Story()
     number = story.begin("all()")

@@ -42,7 +42,8 @@ type Groups = Map<string, Stage>;
  * suggested for the same stage, and a tag always wins.
  *
  * A span that has a stage counts there and not with its cell: a validation that runs within the
- * training is evaluation. Of spans that overlap, the one that began first counts.
+ * training is evaluation. Of spans that overlap, the one that began first counts. Spans outside of
+ * cells count in a plain script alone, which has no cells.
  *
  * A session may be asked for twice a second: finished cells are gone through again only when one of
  * them, or a span that has a stage, came or changed.
@@ -62,6 +63,9 @@ export class Stages {
       if (ownsTime(cell)) {
         this.#add(groups, cell, cell.so_far, session.duration_s);
       }
+    }
+    if (session.cells.length + session.open_cells.length === 0) {
+      this.#addScript(groups, session);
     }
     const rows = inOrder([...groups.values()]);
     const named = { uj: 0, seconds: 0 };
@@ -129,6 +133,16 @@ export class Stages {
       if (part.stage) {
         count(groups, part);
       }
+    }
+  }
+
+  #addScript(groups: Groups, { total, duration_s }: Session): void {
+    const spans = this.#spansOf.get(null);
+    if (spans && total.total_uj !== null) {
+      const whole = partOf('', false, total, duration_s, duration_s);
+      this.#nested(whole, 0, spans)
+        .filter(part => part.stage)
+        .forEach(part => count(groups, part));
     }
   }
 
