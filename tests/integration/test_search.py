@@ -132,7 +132,8 @@ def test_a_study_shows_how_far_it_is(ready: Kernel) -> None:
     last = reply.renewed[-1]
     assert last.startswith("searches of accuracy: 100%"), last
     assert "48/48" in last
-    assert last.endswith("best accuracy 1]"), last
+    # Either search may have come last.
+    assert re.search(r"(grid#3: best accuracy 1|broken#3: best accuracy none yet)\]$", last), last
 
 
 def test_trials_that_fail_or_are_pruned(ready: Kernel) -> None:
