@@ -223,20 +223,20 @@ class Outcome:
     """What all are measured by; None: no search has a value."""
     is_given: bool
     """The user gave the target."""
-    horizon_j: float | None
+    horizon_j: float | None = None
     """Up to so many joules searches are compared; None: not known."""
-    horizon_s: float | None
+    horizon_s: float | None = None
     """Seconds, likewise."""
-    doubt: str
+    doubt: str = ""
     """Why energy is not judged, and time is: modelled, no counter, lower bounds or short; empty:
     energy is."""
-    energy: tuple[Rivals, ...]
+    energy: tuple[Rivals, ...] = ()
     """All pairs by energy to the target; none where there is a doubt, or too few searches."""
-    duration: tuple[Rivals, ...]
+    duration: tuple[Rivals, ...] = ()
     """By time to the target."""
-    quality: tuple[Rivals, ...]
+    quality: tuple[Rivals, ...] = ()
     """By the best value."""
-    front: tuple[Trial, ...]
+    front: tuple[Trial, ...] = ()
     """Trials that no other one beats in value and joules, by ascending energy."""
     clear_front: tuple[Trial, ...] = ()
     """Those of the front that are cheaper than every better one by more than the bounds of both."""

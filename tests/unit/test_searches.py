@@ -693,13 +693,6 @@ def study_of(seed: int, names: str, target: float, seeds: int = 5) -> Outcome:
             planned=15,
             target=target,
             is_given=True,
-            horizon_j=None,
-            horizon_s=None,
-            doubt="",
-            energy=(),
-            duration=(),
-            quality=(),
-            front=(),
         )
     )
 
