@@ -151,7 +151,7 @@ def save_report(
 
     if isinstance(session, Session | str) or session is None:
         return forms.save(_session_of(session), path, form or None)
-    from jupyter_green.report.merged import Merged  # noqa: PLC0415
+    from jupyter_green.report.merged.values import Merged  # noqa: PLC0415
 
     return forms.save(Merged.of(map(_session_of, session)), path, form or None)
 

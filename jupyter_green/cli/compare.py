@@ -10,7 +10,8 @@ from traitlets import Enum, Unicode
 from jupyter_green.carbon.tables import intensity_of
 from jupyter_green.cli.base import Command, options, switches, usage
 from jupyter_green.insight.compare import How, contest
-from jupyter_green.report import compared, comparison
+from jupyter_green.report import comparison
+from jupyter_green.report.studies import compared
 from jupyter_green.sessions import library
 from jupyter_green.sessions.merged import journals_of
 from jupyter_green.sessions.model import Session

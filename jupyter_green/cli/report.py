@@ -14,8 +14,9 @@ from traitlets import Bool, Enum, Float, Unicode
 from jupyter_green.carbon.tables import intensity_of
 from jupyter_green.cli.ages import since
 from jupyter_green.cli.base import Command, complain, options, switches, usage
-from jupyter_green.report import forms, merged, text
-from jupyter_green.report.merged import Merged
+from jupyter_green.report import forms, text
+from jupyter_green.report.merged import values as merged
+from jupyter_green.report.merged.values import Merged
 from jupyter_green.sessions import library
 from jupyter_green.sessions.merged import choose, journals_in, journals_of
 from jupyter_green.sessions.model import Session

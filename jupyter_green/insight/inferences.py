@@ -1,7 +1,7 @@
 """What inference costs, by batch size: frozen values, computed from a session alone.
 
 Measured by :func:`jupyter_green.studies.inference.measure_inference`; what they look like is in
-:mod:`jupyter_green.report.inferred`.
+:mod:`jupyter_green.report.studies.inferred`.
 """
 
 from __future__ import annotations

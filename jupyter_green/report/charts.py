@@ -9,7 +9,8 @@ from functools import cache
 from hashlib import sha256
 from typing import TYPE_CHECKING, Any
 
-from jupyter_green.report import compared_drawn, vega, vega_parts
+from jupyter_green.report import vega, vega_parts
+from jupyter_green.report.studies import compared_drawn
 from jupyter_green.sessions.model import Session
 
 if TYPE_CHECKING:

@@ -1,7 +1,7 @@
 """Every form in which sessions can be carried away: its name, its file, and what makes it.
 
 A form is a module with a function that takes a Session and returns text or bytes; some forms have
-another that takes several sessions, as one :class:`~jupyter_green.report.merged.Merged`. The
+another that takes several sessions, as one :class:`~jupyter_green.report.merged.values.Merged`. The
 modules are imported on use, because some need packages that are slow to load or not there at all.
 """
 
@@ -18,7 +18,7 @@ from jupyter_green.report.inert import short
 from jupyter_green.sessions.model import Session
 
 if TYPE_CHECKING:
-    from jupyter_green.report.merged import Merged
+    from jupyter_green.report.merged.values import Merged
 
 
 class Form(NamedTuple):
@@ -78,16 +78,16 @@ FORMS = (
         ".html",
         "text/html",
         "a page with charts, in one file",
-        "html:render",
-        merger="merged_html:render",
+        "html.page:render",
+        merger="merged.html:render",
     ),
     Form(
         "html_light",
         ".light.html",
         "text/html",
         "the page without any script, a tenth of the size",
-        "html:render_light",
-        merger="merged_html:render_light",
+        "html.page:render_light",
+        merger="merged.html:render_light",
     ),
     Form(
         "text",
@@ -96,7 +96,7 @@ FORMS = (
         "plain text",
         "text:on_a_page",
         limited=True,
-        merger="merged_text:render",
+        merger="merged.text:render",
     ),
     Form(
         "markdown",
@@ -105,7 +105,7 @@ FORMS = (
         "Markdown",
         "markdown:render",
         limited=True,
-        merger="merged_text:render_markdown",
+        merger="merged.text:render_markdown",
     ),
     Form(
         "statement",
@@ -113,7 +113,7 @@ FORMS = (
         "text/markdown",
         "a paragraph to cite, in Markdown",
         "statement:render",
-        merger="merged_statement:render",
+        merger="merged.statement:render",
     ),
     Form(
         "latex",
@@ -121,30 +121,30 @@ FORMS = (
         "text/x-tex",
         "a paragraph to cite, in LaTeX",
         "statement:render_latex",
-        merger="merged_statement:render_latex",
+        merger="merged.statement:render_latex",
     ),
     Form(
         "csv",
         ".csv",
         "text/csv",
         "one row a cell",
-        "tabular:as_csv",
-        merger="merged_tabular:as_csv",
+        "exports.tabular:as_csv",
+        merger="merged.tabular:as_csv",
     ),
     Form(
         "json",
         ".json",
         "application/json",
         "everything",
-        "tabular:as_json",
-        merger="merged_tabular:as_json",
+        "exports.tabular:as_json",
+        merger="merged.tabular:as_json",
     ),
     Form(
         "parquet",
         ".parquet",
         "application/vnd.apache.parquet",
         "one row a cell, with types",
-        "parquet:render",
+        "exports.parquet:render",
         binary=True,
     ),
     Form(
@@ -152,17 +152,19 @@ FORMS = (
         ".emissions.csv",
         "text/csv",
         "CodeCarbon's columns",
-        "codecarbon:render",
-        merger="merged_tabular:as_codecarbon",
+        "exports.codecarbon:render",
+        merger="merged.tabular:as_codecarbon",
     ),
     Form(
         "model_card",
         ".model-card.md",
         "text/markdown",
         "co2_eq_emissions for a model card of Hugging Face",
-        "model_card:render",
+        "exports.model_card:render",
     ),
-    Form("boamps", ".boamps.json", "application/json", "BoAmps of Boavizta", "boamps:render"),
+    Form(
+        "boamps", ".boamps.json", "application/json", "BoAmps of Boavizta", "exports.boamps:render"
+    ),
 )
 NAMES = tuple(form.name for form in FORMS)
 MERGED = tuple(form.name for form in FORMS if form.merger)

@@ -29,8 +29,8 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from jupyter_green.report.exports.tabular import cell_text
 from jupyter_green.report.lines import cut, display_width
-from jupyter_green.report.tabular import cell_text
 from jupyter_green.report.words import clean, energy_words, provenance_words
 from jupyter_green.sessions.history import History, Totals, totals
 from jupyter_green.sessions.model import Energy

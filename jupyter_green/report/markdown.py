@@ -12,11 +12,11 @@ from decimal import Decimal
 from jupyter_green.events import Refusal
 from jupyter_green.insight import compare
 from jupyter_green.insight.stages import by_stage
-from jupyter_green.report import compared, studied
 from jupyter_green.report.inert import markdown, short
 from jupyter_green.report.lines import fact, grid
 from jupyter_green.report.statement import generator, hardware
 from jupyter_green.report.statement import render as statement
+from jupyter_green.report.studies import compared, studied
 from jupyter_green.report.table import Row, Saving, Table, no_stage
 from jupyter_green.report.words import share_words
 from jupyter_green.sessions.model import Energy, Entry, Session

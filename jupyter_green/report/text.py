@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from jupyter_green.insight import compare
-from jupyter_green.report import compared, studied
 from jupyter_green.report.lines import cut, display_width
+from jupyter_green.report.studies import compared, studied
 from jupyter_green.report.table import Part, Row, Saving, Table
 from jupyter_green.sessions.model import Session
 

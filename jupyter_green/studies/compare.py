@@ -27,7 +27,8 @@ from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder import tracker as trackers
 from jupyter_green.recorder.names import as_number, likely_direction
 from jupyter_green.recorder.tracker import Tracker
-from jupyter_green.report import charts, compared, compared_drawn
+from jupyter_green.report import charts
+from jupyter_green.report.studies import compared, compared_drawn
 from jupyter_green.sessions import library
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies import arguments

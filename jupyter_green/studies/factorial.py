@@ -15,8 +15,8 @@ from jupyter_green.insight.factorial import Columns, MainEffects, effects_of
 from jupyter_green.insight.factorial_front import Cell, Return
 from jupyter_green.optional import require
 from jupyter_green.recorder.names import likely_direction
-from jupyter_green.report import factorial as view
 from jupyter_green.report.inert import short
+from jupyter_green.report.studies import factorial as view
 from jupyter_green.sessions.model import Session
 from jupyter_green.studies import arguments
 from jupyter_green.studies.factorial_rows import design

@@ -19,8 +19,8 @@ from jupyter_green.errors import SettingError, StatisticsError
 from jupyter_green.insight.factorial import Columns, Design, Run
 from jupyter_green.insight.factorial_front import Level, Levels
 from jupyter_green.insight.statistics import LARGEST
-from jupyter_green.report.factorial import level_text
 from jupyter_green.report.inert import short
+from jupyter_green.report.studies.factorial import level_text
 from jupyter_green.sessions.model import Session
 from jupyter_green.studies import arguments
 from jupyter_green.studies.factorial_session import runs_of

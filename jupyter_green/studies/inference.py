@@ -40,7 +40,7 @@ from jupyter_green.insight.windows import INFERENCE, Logged
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder.names import FIRST_LINE, as_number
 from jupyter_green.recorder.tracker import Tracker
-from jupyter_green.report import inferred
+from jupyter_green.report.studies import inferred
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies import arguments, batches
 from jupyter_green.studies.models import calling, check_result, evaluating, name_of

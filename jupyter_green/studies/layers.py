@@ -29,8 +29,8 @@ from jupyter_green.insight.repeated import LOOPS
 from jupyter_green.recorder import gpu_sync, here
 from jupyter_green.recorder.names import FIRST_LINE
 from jupyter_green.recorder.tracker import Tracker
-from jupyter_green.report import layered
 from jupyter_green.report.inert import short
+from jupyter_green.report.studies import layered
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies import arguments, layers_torch
 from jupyter_green.studies.bars import LateBar

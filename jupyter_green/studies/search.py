@@ -19,7 +19,8 @@ from jupyter_green.errors import MetricError, SettingError
 from jupyter_green.insight import searches as insight
 from jupyter_green.insight.searches_values import Outcome, Rivals, Strategy, Trial
 from jupyter_green.recorder import here
-from jupyter_green.report import charts, searched, searched_drawn
+from jupyter_green.report import charts
+from jupyter_green.report.studies import searched, searched_drawn
 from jupyter_green.sessions.model import Session
 from jupyter_green.studies import arguments, search_samplers
 from jupyter_green.studies.rules import LEAST_GAIN, Rules

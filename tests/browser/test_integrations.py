@@ -6,7 +6,7 @@ import pytest
 from playwright.sync_api import expect
 
 from jupyter_green.insight.stages import by_stage
-from jupyter_green.report import html
+from jupyter_green.report.html import page as html
 from jupyter_green.units import format_energy
 from tests.simulators.machine import RaplMachine
 

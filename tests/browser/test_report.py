@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page
 
-from jupyter_green.report import html, merged_html
-from jupyter_green.report.merged import Merged
+from jupyter_green.report.html import page as html
+from jupyter_green.report.merged import html as merged_html
+from jupyter_green.report.merged.values import Merged
 from jupyter_green.sessions import library
 from jupyter_green.sessions.model import Session
 from tests.benchmarks.folding import write_journal

@@ -10,7 +10,8 @@ import pytest
 from jupyter_green.errors import SettingError
 from jupyter_green.insight.compare import contest
 from jupyter_green.insight.inferences import inferences_of
-from jupyter_green.report import forms, inferred, text
+from jupyter_green.report import forms, text
+from jupyter_green.report.studies import inferred
 from jupyter_green.sessions.model import Span
 from jupyter_green.studies.inference import inference_of
 from tests.simulators.gpu import Gpu

@@ -12,7 +12,7 @@ from referencing.jsonschema import DRAFT202012
 
 from jupyter_green.errors import ReportError
 from jupyter_green.events import BaselineMeasured, CounterLost, Machine, ModelDescribed
-from jupyter_green.report import boamps
+from jupyter_green.report.exports import boamps
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
 from tests.golden.digest import journals

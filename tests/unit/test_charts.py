@@ -12,7 +12,8 @@ import altair as alt
 import pytest
 
 from jupyter_green.events import CounterInfo, CounterLost, CounterRestored
-from jupyter_green.report import compared_drawn, series, vega, vega_parts
+from jupyter_green.report import series, vega, vega_parts
+from jupyter_green.report.studies import compared_drawn
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import uj_to_j
@@ -375,16 +376,18 @@ HEAVY = "print(sorted({'altair', 'vl_convert', 'pandas', 'numpy'} & set(sys.modu
 
 
 def test_altair_is_loaded_on_use() -> None:
-    code = "import sys, jupyter_green.api, jupyter_green.report.charts, jupyter_green.report.html"
+    code = (
+        "import sys, jupyter_green.api, jupyter_green.report.charts, jupyter_green.report.html.page"
+    )
     assert ran(f"{code}; {HEAVY}") == "[]"
 
 
 def test_a_report_needs_no_altair() -> None:
     """It takes longer to load than the report to be made."""
     code = (
-        "import sys; from jupyter_green.report import html; "
+        "import sys; from jupyter_green.report.html import page; "
         "from jupyter_green.sessions import library; "
-        f"html.render(library.load({str(journals()[0])!r})); "
+        f"page.render(library.load({str(journals()[0])!r})); "
     )
     assert ran(code + HEAVY) in ("[]", "['vl_convert']")
 

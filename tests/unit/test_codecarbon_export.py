@@ -12,7 +12,7 @@ from msgspec import structs
 
 from jupyter_green.carbon.tables import intensity_of
 from jupyter_green.events import CounterLost, Machine, Pricing, PricingChanged
-from jupyter_green.report import codecarbon
+from jupyter_green.report.exports import codecarbon
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
 from tests.golden.digest import journals

@@ -9,8 +9,9 @@ import pytest
 from jupyter_green.events import ModelDescribed
 from jupyter_green.insight.compare import contest
 from jupyter_green.insight.contest import Contest
-from jupyter_green.report import charts, compared, compared_drawn, markdown, text, vega_parts
-from jupyter_green.report.html_parts import Pictures
+from jupyter_green.report import charts, markdown, text, vega_parts
+from jupyter_green.report.html.parts import Pictures
+from jupyter_green.report.studies import compared, compared_drawn
 from jupyter_green.sessions.model import Session
 from tests.simulators.evil import NASTY
 from tests.simulators.story import DRAM, FRANCE, MODEL, PACKAGE, Story

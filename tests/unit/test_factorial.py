@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from jupyter_green.errors import MetricError, SettingError, StatisticsError
 from jupyter_green.insight.factorial_front import Cell, front, returns, smallest_within
 from jupyter_green.insight.statistics import welch
-from jupyter_green.report.factorial import DECIDES
+from jupyter_green.report.studies.factorial import DECIDES
 from jupyter_green.studies.factorial import Effects, main_effects
 
 FACTORS = ["conv", "linear", "relu"]

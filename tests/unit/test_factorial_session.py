@@ -10,7 +10,7 @@ import pytest
 from jupyter_green.errors import SettingError, StatisticsError
 from jupyter_green.events import Tags
 from jupyter_green.insight.repeated import LOOPS
-from jupyter_green.report.factorial import DECIDES
+from jupyter_green.report.studies.factorial import DECIDES
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies.factorial import main_effects
 from jupyter_green.studies.factorial_session import runs_of

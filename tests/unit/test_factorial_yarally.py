@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from jupyter_green.errors import SettingError
-from jupyter_green.report.factorial import DECIDES
+from jupyter_green.report.studies.factorial import DECIDES
 from jupyter_green.studies.factorial import main_effects
 from jupyter_green.studies.factorial_yarally import FACTORS, read_yarally
 

@@ -15,8 +15,10 @@ from pathlib import Path
 import pytest
 
 from jupyter_green.events import Intensity, ModelDescribed, SpanFinished, SpanStarted
-from jupyter_green.report import bundle, forms, html, html_parts
-from jupyter_green.report.html_parts import Column, number, table
+from jupyter_green.report import bundle, forms
+from jupyter_green.report.html import page as html
+from jupyter_green.report.html import parts as html_parts
+from jupyter_green.report.html.parts import Column, number, table
 from jupyter_green.report.table import Table
 from jupyter_green.sessions import library
 from jupyter_green.sessions.fold import Fold

@@ -184,7 +184,7 @@ def test_what_is_said_of_a_study_that_ends_early(done: int, said: str) -> None:
 def test_the_view_needs_the_figures_alone() -> None:
     """No circle: whoever imports the view first gets it, and no study."""
     code = (
-        "import sys\nimport jupyter_green.report.inferred\n"
+        "import sys\nimport jupyter_green.report.studies.inferred\n"
         "assert 'jupyter_green.studies.inference' not in sys.modules\n"
     )
     subprocess.run([sys.executable, "-c", code], check=True)

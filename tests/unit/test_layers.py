@@ -14,7 +14,7 @@ from jupyter_green.insight import layers as insight
 from jupyter_green.insight.compare import contest
 from jupyter_green.insight.layers import COPY, FORWARD, TRAINING
 from jupyter_green.insight.repeated import LOOPS
-from jupyter_green.report import layered
+from jupyter_green.report.studies import layered
 from jupyter_green.sessions.model import STUDY, Session
 from jupyter_green.studies.layers import Layers, layers_of, measure_layers, run_length_s
 from tests.simulators.story import HOSTILE, MODEL, PACKAGE, Story

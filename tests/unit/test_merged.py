@@ -16,8 +16,8 @@ from jupyter_green.errors import JournalError, SessionNotFound
 from jupyter_green.events import Intensity, OverlapSeen, Pricing
 from jupyter_green.insight.judgement import findings_of
 from jupyter_green.insight.stages import by_stage
-from jupyter_green.report import merged
-from jupyter_green.report.merged import Group, Member, Merged
+from jupyter_green.report.merged import values as merged
+from jupyter_green.report.merged.values import Group, Member, Merged
 from jupyter_green.sessions import library
 from jupyter_green.sessions.history import read_history, totals
 from jupyter_green.sessions.merged import Chosen, choose

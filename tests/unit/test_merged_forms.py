@@ -13,10 +13,11 @@ from msgspec import structs
 
 from jupyter_green.errors import ReportError
 from jupyter_green.events import OverlapSeen, Pricing
-from jupyter_green.report import forms, merged_html
-from jupyter_green.report.merged import Merged
-from jupyter_green.report.merged_statement import sentences
-from jupyter_green.report.merged_table import MergedTable
+from jupyter_green.report import forms
+from jupyter_green.report.merged import html as merged_html
+from jupyter_green.report.merged.statement import sentences
+from jupyter_green.report.merged.table import MergedTable
+from jupyter_green.report.merged.values import Merged
 from jupyter_green.report.words import energy_words
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import format_co2, format_energy, format_kwh

@@ -8,7 +8,8 @@ import yaml
 from huggingface_hub import ModelCard
 
 from jupyter_green.events import CounterLost, Machine
-from jupyter_green.report import inert, model_card
+from jupyter_green.report import inert
+from jupyter_green.report.exports import model_card
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session
 from tests.golden.digest import journals

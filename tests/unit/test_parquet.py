@@ -12,7 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from jupyter_green.errors import MissingPackage
-from jupyter_green.report import forms, parquet, tabular
+from jupyter_green.report import forms
+from jupyter_green.report.exports import parquet, tabular
 from jupyter_green.sessions import frames
 from jupyter_green.sessions.fold import Fold
 from jupyter_green.sessions.model import Session

@@ -5,7 +5,8 @@ from collections.abc import Callable
 import pytest
 
 from jupyter_green.events import SpanFinished, SpanStarted, Tags
-from jupyter_green.report import fragment, html, markdown, statement, text
+from jupyter_green.report import fragment, markdown, statement, text
+from jupyter_green.report.html import page as html
 from jupyter_green.sessions.model import Session
 from tests.simulators.story import Story
 

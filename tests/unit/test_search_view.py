@@ -7,7 +7,8 @@ import pytest
 from jupyter_green.events import CounterInfo
 from jupyter_green.insight.searches import outcome, studies_of
 from jupyter_green.insight.searches_values import Outcome
-from jupyter_green.report import searched, searched_drawn, vega_parts
+from jupyter_green.report import vega_parts
+from jupyter_green.report.studies import searched, searched_drawn
 from jupyter_green.sessions.model import Session
 from jupyter_green.studies.search import Searches, searches_of
 from tests.simulators.evil import NASTY

@@ -10,7 +10,7 @@ import pytest
 from msgspec import structs
 
 from jupyter_green.events import CounterLost, IntensityChanged, OverlapSeen, RecorderRestarted
-from jupyter_green.report import tabular
+from jupyter_green.report.exports import tabular
 from jupyter_green.sessions import frames
 from jupyter_green.sessions.model import Session
 from tests.simulators.story import EVERY, FRANCE, HOSTILE, MODEL, Story, hostile, training

@@ -9,7 +9,7 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from jupyter_green.report import html_parts
+from jupyter_green.report.html import parts as html_parts
 from jupyter_green.report.lines import cut, display_width, grid
 
 EMPTY = ("", "-")

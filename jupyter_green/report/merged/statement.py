@@ -13,7 +13,7 @@ from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import CounterInfo, Intensity
 from jupyter_green.report import statement
 from jupyter_green.report.inert import latex, markdown, short
-from jupyter_green.report.merged import Member, Merged, Worth
+from jupyter_green.report.merged.values import Member, Merged, Worth
 from jupyter_green.report.statement import MOST, SENTENCE, listed
 from jupyter_green.report.words import energy_words, share_words
 from jupyter_green.units import (

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from jupyter_green import __version__
-from jupyter_green.report import merged_charts
 from jupyter_green.report.fragment import COLOURS
-from jupyter_green.report.html import document
-from jupyter_green.report.html_parts import (
+from jupyter_green.report.html.page import document
+from jupyter_green.report.html.parts import (
     DASH,
     Column,
     Pictures,
@@ -22,8 +21,9 @@ from jupyter_green.report.html_parts import (
     table,
     text,
 )
-from jupyter_green.report.merged import Merged
-from jupyter_green.report.merged_table import Fact, Grid, Line, MergedTable, Saving
+from jupyter_green.report.merged import charts as merged_charts
+from jupyter_green.report.merged.table import Fact, Grid, Line, MergedTable, Saving
+from jupyter_green.report.merged.values import Merged
 from jupyter_green.report.vega_parts import MOST_BARS
 
 MOST_SESSIONS = 300

@@ -11,10 +11,10 @@ from collections.abc import Callable, Iterator, Sequence
 from html import escape
 
 from jupyter_green.insight.inferences import PER, Figures, InferenceAt
-from jupyter_green.report import html_parts
+from jupyter_green.report.html import parts as html_parts
 from jupyter_green.report.inert import short
 from jupyter_green.report.lines import fact
-from jupyter_green.report.study_table import StudyTable
+from jupyter_green.report.studies.study_table import StudyTable
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,

@@ -16,9 +16,10 @@ from jupyter_green.insight import compare
 from jupyter_green.insight.contest import Contest, Pair, Side
 from jupyter_green.insight.statistics import Contrast, Estimate
 from jupyter_green.insight.verdict import change_of, quality_change_of
-from jupyter_green.report import compared_drawn, html_parts
+from jupyter_green.report.html import parts as html_parts
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.study_table import StudyTable
+from jupyter_green.report.studies import compared_drawn
+from jupyter_green.report.studies.study_table import StudyTable
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import (
     UJ_PER_J,

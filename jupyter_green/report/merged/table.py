@@ -15,9 +15,10 @@ from jupyter_green.carbon.tables import ATTRIBUTION
 from jupyter_green.events import CounterInfo
 from jupyter_green.insight.findings import energy_text
 from jupyter_green.insight.stages import Stage
-from jupyter_green.report import merged_statement, statement
+from jupyter_green.report import statement
 from jupyter_green.report.inert import short
-from jupyter_green.report.merged import Group, Kind, Member, Merged, Share, Worth
+from jupyter_green.report.merged import statement as merged_statement
+from jupyter_green.report.merged.values import Group, Kind, Member, Merged, Share, Worth
 from jupyter_green.report.table import RECORDED_WITHOUT_PLACE
 from jupyter_green.report.words import (
     NO_COUNTER,

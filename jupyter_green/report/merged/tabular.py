@@ -41,10 +41,11 @@ from collections.abc import Iterable
 from typing import Any
 
 from jupyter_green.insight.stages import Stage
-from jupyter_green.report import codecarbon, statement
+from jupyter_green.report import statement
+from jupyter_green.report.exports import codecarbon
+from jupyter_green.report.exports.tabular import cell_text, finite
 from jupyter_green.report.history import session_record, total_record
-from jupyter_green.report.merged import Group, Kind, Member, Merged, Share, Worth
-from jupyter_green.report.tabular import cell_text, finite
+from jupyter_green.report.merged.values import Group, Kind, Member, Merged, Share, Worth
 from jupyter_green.units import uj_to_j
 
 FORMAT = "jupyter_green merged report 1"

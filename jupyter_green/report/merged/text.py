@@ -7,8 +7,8 @@ from collections.abc import Iterable, Sequence
 from jupyter_green.report.history import aligned
 from jupyter_green.report.inert import markdown, short
 from jupyter_green.report.lines import grid as pipes
-from jupyter_green.report.merged import Merged
-from jupyter_green.report.merged_table import Grid, Line, MergedTable, Saving
+from jupyter_green.report.merged.table import Grid, Line, MergedTable, Saving
+from jupyter_green.report.merged.values import Merged
 from jupyter_green.report.statement import generator
 
 NEWEST = 20

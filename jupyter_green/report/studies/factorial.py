@@ -17,7 +17,7 @@ from jupyter_green.insight.factorial_front import Cell, Level, Levels, Return
 from jupyter_green.insight.statistics import ALPHA, Contrast, mean
 from jupyter_green.report.inert import short
 from jupyter_green.report.lines import fact
-from jupyter_green.report.study_table import StudyTable
+from jupyter_green.report.studies.study_table import StudyTable
 from jupyter_green.units import UJ_PER_J, format_duration, format_energy, format_number
 
 UNKNOWN = "-"

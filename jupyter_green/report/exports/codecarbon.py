@@ -19,9 +19,9 @@ import re
 import time
 
 from jupyter_green.carbon.tables import places
+from jupyter_green.report.exports.tabular import cell_text
 from jupyter_green.report.inert import short
 from jupyter_green.report.statement import counted, generator, gpus, intensities, listed
-from jupyter_green.report.tabular import cell_text
 from jupyter_green.sessions.model import Session
 from jupyter_green.units import UJ_PER_KWH, uj_to_j
 

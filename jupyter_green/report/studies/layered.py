@@ -20,9 +20,10 @@ from jupyter_green.insight.layers import (
     Layer,
     LayerType,
 )
-from jupyter_green.report import html_parts, layered_drawn
+from jupyter_green.report.html import parts as html_parts
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.study_table import StudyTable
+from jupyter_green.report.studies import layered_drawn
+from jupyter_green.report.studies.study_table import StudyTable
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,

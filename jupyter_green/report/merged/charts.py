@@ -8,8 +8,8 @@ from collections.abc import Iterable, Sequence
 from jupyter_green.insight.stages import Stage
 from jupyter_green.report import vega_parts as parts
 from jupyter_green.report.fragment import COLOURS
-from jupyter_green.report.merged import Group, Merged
-from jupyter_green.report.merged_table import file_name
+from jupyter_green.report.merged.table import file_name
+from jupyter_green.report.merged.values import Group, Merged
 from jupyter_green.report.vega_parts import Row, Spec
 from jupyter_green.sessions.summary import Summary
 

@@ -10,10 +10,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jupyter_green.insight import inferences, layers, searches
-from jupyter_green.report import html_parts, inferred, layered, searched
+from jupyter_green.report.html import parts as html_parts
 from jupyter_green.report.inert import markdown as inert
 from jupyter_green.report.inert import short
 from jupyter_green.report.lines import cut
+from jupyter_green.report.studies import inferred, layered, searched
 from jupyter_green.sessions.model import Session
 
 LONGEST_TITLE = 80

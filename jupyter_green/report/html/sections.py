@@ -9,7 +9,7 @@ from jupyter_green.events import ModelDescribed
 from jupyter_green.insight import windows
 from jupyter_green.insight.frontier import Curve
 from jupyter_green.insight.stages import by_stage
-from jupyter_green.report import compared, series, statement, studied, vega, vega_parts
+from jupyter_green.report import series, statement, vega, vega_parts
 from jupyter_green.report.curves import (
     best_curve,
     chosen_metric,
@@ -19,7 +19,7 @@ from jupyter_green.report.curves import (
     run_name,
 )
 from jupyter_green.report.fragment import COLOURS
-from jupyter_green.report.html_parts import (
+from jupyter_green.report.html.parts import (
     DASH,
     Column,
     Pictures,
@@ -34,6 +34,7 @@ from jupyter_green.report.html_parts import (
     table,
     text,
 )
+from jupyter_green.report.studies import compared, studied
 from jupyter_green.report.table import (
     NO_PLACE,
     RECORDED_WITHOUT_PLACE,

@@ -13,8 +13,8 @@ from html import escape
 from importlib.resources import files
 
 from jupyter_green.report import bundle
-from jupyter_green.report.html_parts import Pictures
-from jupyter_green.report.html_sections import sections
+from jupyter_green.report.html.parts import Pictures
+from jupyter_green.report.html.sections import sections
 from jupyter_green.report.inert import short
 from jupyter_green.report.table import Table
 from jupyter_green.sessions.model import Session
@@ -82,4 +82,4 @@ def _script() -> str:
 
 @cache
 def _file(name: str) -> str:
-    return files("jupyter_green.report").joinpath(name).read_text(encoding="utf-8")
+    return files("jupyter_green.report.html").joinpath(name).read_text(encoding="utf-8")

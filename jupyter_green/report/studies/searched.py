@@ -13,9 +13,10 @@ from typing import TYPE_CHECKING
 
 from jupyter_green.insight.searches_values import Outcome, Strategy
 from jupyter_green.insight.statistics import Estimate
-from jupyter_green.report import html_parts, searched_drawn
+from jupyter_green.report.html import parts as html_parts
 from jupyter_green.report.inert import markdown, short
-from jupyter_green.report.study_table import StudyTable
+from jupyter_green.report.studies import searched_drawn
+from jupyter_green.report.studies.study_table import StudyTable
 from jupyter_green.units import (
     UJ_PER_J,
     format_duration,

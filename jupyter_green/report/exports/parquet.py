@@ -14,7 +14,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from jupyter_green.optional import require
-from jupyter_green.report import tabular
+from jupyter_green.report.exports import tabular
 from jupyter_green.sessions import frames
 from jupyter_green.sessions.model import Session
 

@@ -1,0 +1,1 @@
+"""Views of several sessions as one: they take a Merged, and nothing else."""
