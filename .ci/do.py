@@ -52,6 +52,7 @@ if sys.version_info < NEEDED:
 import lab_tour  # noqa: E402
 from environment import ROOT, SetUpError, has_c_compiler, run, say, set_up  # noqa: E402
 
+AT_ONCE = ["-n", "3", "--dist", "loadfile", "--no-loadscope-reorder"]
 EXTRAS_OF_TESTS = ["tour", "test", "frameworks", "torch"]
 
 
@@ -124,15 +125,16 @@ def test(arguments: list[str]) -> int:
 def pytest(arguments: list[str]) -> dict[str, list[str]]:
     """All tests in two steps, or in one what the arguments ask for.
 
-    What waits for pages and processes runs three at a time. What holds figures of real kernels to a
-    truth in time runs alone, because on a busy machine it would be held to less.
+    What waits for pages and processes runs three at a time, in the order of the folders: the short
+    unit tests come last, so that no worker is left with a long file. What holds figures of real
+    kernels to a truth in time runs alone, because on a busy machine it would be held to less.
     """
     command = ["python", "-m", "pytest"]
     if arguments:
         return {"pytest": [*command, *arguments]}
     return {
         "pytest, what runs alone": [*command, "-m", "alone"],
-        "pytest, the rest": [*command, "-m", "not alone", "-n", "3", "--dist", "loadfile"],
+        "pytest, the rest": [*command, "-m", "not alone", *AT_ONCE],
     }
 
 

@@ -107,9 +107,9 @@ def test_share_of_the_process_tree_is_said(home: Home) -> None:
     least = float(done.stdout) / (found.duration_s * (os.cpu_count() or 1))
     assert 0.5 * least < share <= 1
     whose = done.stderr.decode().splitlines()[-1]
-    told = re.search(r"; (\d+) % of its busy CPU time was the command's \(estimated\)$", whose)
+    told = re.search(r"; ([\d.]+) % of its busy CPU time was the command's \(estimated\)$", whose)
     assert told is not None, whose
-    assert int(told[1]) == pytest.approx(100 * share, abs=1)
+    assert float(told[1]) == pytest.approx(100 * share, abs=1)
 
 
 def test_label_report_and_quiet(home: Home) -> None:
