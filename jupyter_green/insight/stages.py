@@ -150,7 +150,7 @@ def _parts(session: Session) -> Iterator[_Part]:
         if running.thread == "main" and running.parent is None:
             whole = _whole(running, session.duration_s)
             yield from _nested(whole, running.started_s, spans[running.number])
-    if not session.has_cells and session.total.total_uj is not None:
+    if session.is_script and session.total.total_uj is not None:
         end_s = session.duration_s
         yield from _nested(_part("", False, session.total, end_s, end_s), 0.0, spans[None])
 

@@ -53,7 +53,7 @@ def render(session: Session, *, everything: bool = False) -> str:
         _headline(table.title, table.facts),
         _bar(table.ledger),
         _stages(table.stages),
-        _cells(table.rows),
+        _cells(table),
         _savings(table.savings),
         _notes(table.notes),
     )
@@ -130,15 +130,16 @@ def _stages(parts: Sequence[Part]) -> str:
 # --- cells --------------------------------------------------------------------------------
 
 
-def _cells(rows: Sequence[Row]) -> str:
+def _cells(table: Table) -> str:
+    rows = table.rows
     if not rows:
-        return f'<div style="margin-top:10px;{_DIM}">No cell has run yet.</div>'
+        return f'<div style="margin-top:10px;{_DIM}">{table.nothing}</div>'
     figures = [(name, title) for name, title in _FIGURES if any(getattr(r, name) for r in rows)]
     head = "".join(
         f'<th scope="col" style="{style};font-weight:600">{title}</th>'
         for title, style in (
             ("", _RIGHT),
-            ("Cell", _LEFT),
+            (table.unit, _LEFT),
             *((title, _RIGHT) for _, title in figures),
             ("", _LEFT),
         )

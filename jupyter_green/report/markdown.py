@@ -37,7 +37,7 @@ def render(session: Session, *, everything: bool = False) -> str:
         ("## To cite", statement(session)),
         ("## Where it went", _ledger(session)),
         ("## By stage of the lifecycle", _stages(session)),
-        ("## Cells" if session.has_cells else "## Measured windows", _cells(table.rows)),
+        ("## Measured windows" if session.is_script else "## Cells", _cells(table)),
         ("## Metrics beside energy", _metrics(session)),
         ("## Labels compared", _labels(session)),
         ("## Studies", studied.markdown(session)),
@@ -70,7 +70,7 @@ def joules(energy_uj: int) -> str:
 
 
 def _ledger(session: Session) -> str:
-    if session.total.total_uj is None or not session.has_cells:
+    if session.total.total_uj is None or session.is_script:
         return ""
     entries = session.ledger.entries.items()
     lines = [_amounts(session, name, entry, entry.seconds) for name, entry in entries]
@@ -115,9 +115,9 @@ def _full(value: float) -> str:
     return format(Decimal(repr(value)), "f")
 
 
-def _cells(rows: Sequence[Row]) -> str:
-    columns = ("Cell", "Energy", "Share", "Time", "CO2e", "Metric", "Remarks")
-    return grid(columns, map(_cell, rows), left=(0, 5, 6)) or "No cell has run yet."
+def _cells(table: Table) -> str:
+    columns = (table.unit, "Energy", "Share", "Time", "CO2e", "Metric", "Remarks")
+    return grid(columns, map(_cell, table.rows), left=(0, 5, 6)) or table.nothing
 
 
 def _cell(row: Row) -> Line:

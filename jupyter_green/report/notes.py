@@ -59,7 +59,7 @@ def _holes(session: Session) -> Iterable[str]:
         effect = (
             "its energy then is not known, so totals with it are lower bounds"
             if lost
-            else "its energy then is in the total, but no cell can be given it"
+            else "its energy then is in the total, but no cell or window can be given it"
         )
         todo = f": {clean(remedy)}" if remedy else ""
         yield f"{clean(counter)} could not be read {_when(stretches)}{told}; {effect}{todo}."

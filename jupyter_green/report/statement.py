@@ -82,7 +82,7 @@ def _occasion(session: Session) -> Iterable[str]:
 
 
 def _runs(session: Session) -> str:
-    if not session.has_cells:
+    if session.is_script:
         failed = sum(window.status != "ok" for window in session.windows)
         told = f"{plural(len(session.windows), 'measured window')} of a program without cells"
         return f"{told}, with {failed} failed ones included" if session.windows else told
@@ -106,14 +106,14 @@ def _energy(session: Session) -> Iterable[str]:
         f"The machine used {words} ({format_kwh(total.total_uj)}) of electricity"
         f"{least if total.at_least else ''}."
     )
-    besides = "idle power and time between cells" if session.has_cells else "idle power"
+    besides = "idle power" if session.is_script else "idle power and time between cells"
     yield f"The figure is that of the whole machine, {besides} included."
 
 
 def _ledger(session: Session) -> Iterable[str]:
     shares = {name: session.share(entry) for name, entry in session.ledger.entries.items()}
     told = [f"{share_words(share)} {name}" for name, share in shares.items() if share]
-    if told and session.has_cells:
+    if told and not session.is_script:
         yield f"Of it, {', '.join(told)}."
 
 
@@ -215,7 +215,7 @@ def _doubts(session: Session) -> Iterable[str]:
         yield f"{listed(lost)} could not be read for a part of the time; its energy is missing."
     unowned = [hole.counter for hole in session.holes if not hole.lost]
     if unowned:
-        yield f"{listed(unowned)} had gaps whose energy counts, but belongs to no cell."
+        yield f"{listed(unowned)} had gaps whose energy counts, but belongs to no cell or window."
     if session.overlaps:
         count = len({overlap.session for overlap in session.overlaps})
         others = "1 other session" if count == 1 else f"{count} other sessions"

@@ -21,6 +21,7 @@ from jupyter_green.report.words import (
     NO_COUNTER,
     clean,
     co2_words,
+    count_words,
     energy_words,
     intensity_words,
     metric_words,
@@ -120,6 +121,8 @@ class Table:
     title: str
     facts: tuple[tuple[str, str], ...]
     """The headline: name and text of each fact, the energy first."""
+    unit: str
+    """What the rows are: Cell, or of a plain script Window."""
     rows: tuple[Row, ...]
     ledger: tuple[Part, ...]
     """The entries that hold energy. Empty where no energy is known."""
@@ -129,6 +132,18 @@ class Table:
     """Findings. They look at the same energy from several sides, and are never added."""
     notes: tuple[str, ...]
     """Plain sentences: what is doubtful or missing and what to do about it."""
+
+    @property
+    def nothing(self) -> str:
+        """Where there are no rows."""
+        return "No cell has run yet." if self.unit == "Cell" else "Nothing has been measured yet."
+
+    @property
+    def how_staged(self) -> str:
+        """Where stages come from."""
+        if self.unit == "Cell":
+            return "as tagged, or as cells without a tag seem to be"
+        return "as tagged"
 
     @classmethod
     def of(
@@ -143,6 +158,7 @@ class Table:
         return cls(
             title=_title(session),
             facts=tuple(_facts(session)),
+            unit="Window" if session.is_script else "Cell",
             rows=tuple(_Rows(session, everything, most_cells).all()),
             ledger=tuple(_ledger(session)),
             stages=tuple(_stages(session)),
@@ -229,9 +245,7 @@ def _conditions(session: Session, last: Intensity) -> Iterable[str]:
 
 
 def _time_fact(session: Session) -> str:
-    windows = plural(len(session.windows), "measured window")
-    count = windows if session.windows else plural(len(session.cells), "cell")
-    parts = [format_duration(session.duration_s), count]
+    parts = [format_duration(session.duration_s), count_words(session)]
     if session.open_cells:
         parts.append(f"{len(session.open_cells)} running")
     parts.append("tracking is paused" if session.paused else session.state)
@@ -296,7 +310,7 @@ class _Rows:
         for span in session.spans:
             self._spans[span.cell if span.cell in numbers else None].append(span)
         fair_share = MOST_SPAN_ROWS // max(1, len(self._spans))
-        most = MOST_SPANS if session.has_cells else MOST_CELLS
+        most = MOST_CELLS if session.is_script else MOST_SPANS
         self._most_spans = min(most, max(1, fair_share))
 
     def all(self) -> Iterable[Row]:
@@ -309,7 +323,7 @@ class _Rows:
         if rest:
             yield Row("rest", _rest_words(rest))
         if self._spans[None]:
-            if self._session.has_cells:
+            if not self._session.is_script:
                 yield Row("heading", "outside cells")
             yield from self._below(self._spans[None])
 
@@ -467,7 +481,7 @@ def _depth(span: int, parents: dict[int, int | None]) -> int:
 
 
 def _ledger(session: Session) -> Iterable[Part]:
-    if not session.has_cells:
+    if session.is_script:
         return
     for name, entry in session.ledger.entries.items():
         share = session.share(entry)
@@ -480,7 +494,7 @@ def _ledger(session: Session) -> Iterable[Part]:
 
 def no_stage(session: Session) -> str:
     """What has none."""
-    return "no stage: other cells, between cells" if session.has_cells else "no stage"
+    return "no stage" if session.is_script else "no stage: other cells, between cells"
 
 
 def _stages(session: Session) -> Iterable[Part]:

@@ -31,9 +31,9 @@ def render(session: Session, *, width: int | None = None, everything: bool = Fal
     width = max(NARROWEST, width or shutil.get_terminal_size((USUAL_WIDTH, 24)).columns)
     blocks = [
         [table.title, *(f"{name}: {text}" for name, text in table.facts)],
-        _cells(table.rows, width),
+        _cells(table, width),
         _parts(table.ledger, width),
-        _stages(table.stages, width),
+        _stages(table, width),
         _labels(session, everything),
         studied.lines(session, width, everything),
         _savings(table.savings),
@@ -69,7 +69,7 @@ class _Column:
 
 _COLUMNS = (
     _Column("number", ""),
-    _Column("label", "Cell", right=False),
+    _Column("label", "Window", right=False),
     _Column("energy", "Energy"),
     _Column("share", "Share"),
     _Column("duration", "Time"),
@@ -80,11 +80,13 @@ _DISPENSABLE = ("co2", "metric", "share", "number")
 """What goes first where the window is narrow."""
 
 
-def _cells(rows: Sequence[Row], width: int) -> list[str]:
+def _cells(table: Table, width: int) -> list[str]:
+    rows = table.rows
     if not rows:
-        return ["No cell has run yet."]
+        return [table.nothing]
     columns = _fitted(rows, width)
-    header = _line(columns, {column.name: column.title for column in columns})
+    titles = {column.name: column.title for column in columns}
+    header = _line(columns, {**titles, "label": table.unit})
     return [header.rstrip(), *(line for row in rows for line in _row(row, columns, width))]
 
 
@@ -172,11 +174,13 @@ def _parts(parts: Sequence[Part], width: int) -> list[str]:
 
 # --- stages -------------------------------------------------------------------------------
 
-STAGES = "By stage of the lifecycle (as tagged, or as cells without a tag seem to be)"
+STAGES = "By stage of the lifecycle"
 
 
-def _stages(parts: Sequence[Part], width: int) -> list[str]:
-    return [cut(STAGES, width), *_parts(parts, width)] if parts else []
+def _stages(table: Table, width: int) -> list[str]:
+    if not table.stages:
+        return []
+    return [cut(f"{STAGES} ({table.how_staged})", width), *_parts(table.stages, width)]
 
 
 # --- labels -------------------------------------------------------------------------------

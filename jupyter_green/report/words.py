@@ -115,5 +115,12 @@ def co2_words(session: Session, energy: Energy) -> str:
     return "" if grams is None else format_co2(grams)
 
 
+def count_words(session: Session) -> str:
+    """``9 cells``; of a plain script ``2 measured windows``."""
+    if session.is_script:
+        return plural(len(session.windows), "measured window")
+    return plural(len(session.cells), "cell")
+
+
 def plural(count: int, noun: str) -> str:
     return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

@@ -227,25 +227,24 @@ def _by_name(sessions: Sequence[Listed], name: str) -> Listed:
     if len(starts) > 1:
         some = ", ".join(one.id for one in starts[:5])
         raise SessionNotFound(f"{name!r} begins {len(starts)} session ids: {some} ...")
-    for one in sessions:
-        if one.header.notebook and _names(name, Path(one.header.notebook)):
-            return one
+    # A notebook may be called so itself.
+    for of in (Path, executed):
+        for one in sessions:
+            if one.header.notebook and _names(name, of(one.header.notebook)):
+                return one
     newest = ", ".join(one.id for one in sessions[:3])
     raise SessionNotFound(f"no session or notebook is called {name!r}; the newest: {newest}")
 
 
 def _names(name: str, notebook: Path) -> bool:
-    """The notebook's whole path, a path to it from here, its file name or its stem; all of these
-    also of what ``jupyter green run`` has saved beside it."""
-    for own in (notebook, executed(notebook)):
-        if name in (str(own), own.name, own.stem) or Path(name).resolve() == own:
-            return True
-    return False
+    """The notebook's whole path, a path to it from here, its file name or its stem."""
+    return name in (str(notebook), notebook.name, notebook.stem) or Path(name).resolve() == notebook
 
 
-def executed(notebook: Path) -> Path:
+def executed(notebook: str | Path) -> Path:
     """Where a notebook that was run headless is saved, unless somebody says otherwise."""
-    return notebook.with_name(f"{notebook.stem}.executed.ipynb")
+    path = Path(notebook)
+    return path.parent / f"{path.stem}.executed.ipynb"
 
 
 def union_uj(sessions: Iterable[Session]) -> int:

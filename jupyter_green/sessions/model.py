@@ -387,14 +387,16 @@ class Session(Struct, frozen=True, kw_only=True):
         return f"<Session {self.id} {self.state}: {facts}>"
 
     @property
-    def has_cells(self) -> bool:
-        """A plain script has none: what it measures are spans, and a ledger would say nothing."""
-        return bool(self.cells or self.open_cells)
+    def is_script(self) -> bool:
+        """A plain script: it has no cells, what it measures are spans, and a ledger would say
+        nothing."""
+        return self.front_end == "script" and not (self.cells or self.open_cells)
 
     @property
     def windows(self) -> tuple[Span, ...]:
-        """The outermost spans of a plain script; empty where there are cells."""
-        return tuple(span for span in self.spans if span.parent is None and not self.has_cells)
+        """The outermost spans of a plain script that have ended; empty of anything else."""
+        ended = {span.span for span in self.spans}
+        return tuple(one for one in self.spans if self.is_script and one.parent not in ended)
 
     def _energy_words(self) -> str:
         total = self.total

@@ -4,6 +4,7 @@ leave in a notebook."""
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 PATIENCE_S = 3.0
@@ -16,6 +17,9 @@ class Bar:
     A saved notebook shows the text that a widget had when it was displayed, which of tqdm's is 0 %.
     So the display is renewed at the end, with the last state as its text.
 
+    There may be nothing to write to (a closed stderr, a full disk), and tqdm may be switched off:
+    then there is no bar, and the work goes on.
+
     Args:
         total: steps of the work; None: not known.
         since_s: ago the work began.
@@ -24,35 +28,55 @@ class Bar:
     def __init__(
         self, total: int | None, name: str, unit: str = "step", since_s: float = 0.0
     ) -> None:
+        self._bar: Any = None
+        self._display: Any = None
+        try:
+            self._open(total, name, unit, since_s)
+        except Exception:
+            self._bar = None
+
+    def _open(self, total: int | None, name: str, unit: str, since_s: float) -> None:
         from tqdm.auto import tqdm  # noqa: PLC0415  (loads widgets in a notebook)
 
-        self._display: Any = None
-        if _is_widget(tqdm):
+        is_widget = _is_widget(tqdm)
+        bar = tqdm(total=total, desc=name, unit=unit, **({"display": False} if is_widget else {}))
+        if bar.disable:
+            return
+        # Or steps that were done before the bar came would seem to have taken no time.
+        bar.start_t -= since_s
+        bar.last_print_t -= since_s
+        self._bar = bar
+        if is_widget:
             from IPython.display import display  # noqa: PLC0415  (only in a notebook)
 
-            self._bar = tqdm(total=total, desc=name, unit=unit, display=False)
-            self._display = display(self._bar.container, display_id=True)
-        else:
-            self._bar = tqdm(total=total, desc=name, unit=unit)
-        # Or steps that were done before the bar came would seem to have taken no time.
-        self._bar.start_t -= since_s
+            self._display = display(bar.container, display_id=True)
 
     def step(self, count: int = 1) -> None:
         """One more is done, or so many."""
-        self._bar.update(count)
+        self._tried(lambda bar: bar.update(count))
 
     def tell(self, words: str) -> None:
         """What stands behind the bar."""
-        self._bar.set_postfix_str(words, refresh=False)
+        self._tried(lambda bar: bar.set_postfix_str(words, refresh=False))
 
     def close(self) -> None:
         """The last state stays."""
-        self._bar.close()
+        self._tried(self._close)
+
+    def _close(self, bar: Any) -> None:
+        bar.close()
         if self._display is not None:
-            container = self._bar.container
             # Of itself a widget's text ends after 110 characters.
-            shown = {**container._repr_mimebundle_(), "text/plain": repr(container)}
+            shown = {**bar.container._repr_mimebundle_(), "text/plain": repr(bar.container)}
             self._display.update(shown, raw=True)
+
+    def _tried(self, do: Callable[[Any], object]) -> None:
+        if self._bar is None:
+            return
+        try:
+            do(self._bar)
+        except Exception:
+            self._bar = None
 
 
 class LateBar:

@@ -48,7 +48,7 @@ def test_a_stage_within_another_counts_there_alone() -> None:
 
 
 def test_a_script_has_no_cells_and_its_spans_count() -> None:
-    story = Story()
+    story = Story(front_end="script")
     story.sleep(1.0)
     story.feed(SpanStarted(span=1, name="fit", tags=Tags(stage="training"), **story.stamp()))
     story.sleep(2.0)

@@ -373,6 +373,13 @@ def test_find_by_a_path_to_the_notebook(tmp_path: Path, monkeypatch: pytest.Monk
         find(tmp_path, "elsewhere/study.ipynb")
 
 
+def test_a_notebook_that_is_called_executed_itself(tmp_path: Path) -> None:
+    own = write(tmp_path, header("20260101T000000-aaa", notebook="/home/me/a.executed.ipynb"))
+    write(tmp_path, header("20260102T000000-bbb", notebook="/home/me/a.ipynb"))
+    write(tmp_path, header("20260103T000000-ccc", notebook="/"))
+    assert find(tmp_path, "a.executed.ipynb") == own
+
+
 def test_find_says_what_is_ambiguous(tmp_path: Path) -> None:
     three(tmp_path)
     with pytest.raises(SessionNotFound, match=r"begins 2 session ids: .*bbb333, .*bbb222"):

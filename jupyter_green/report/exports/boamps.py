@@ -18,7 +18,7 @@ from jupyter_green.errors import ReportError
 from jupyter_green.events import ModelDescribed
 from jupyter_green.report.inert import short
 from jupyter_green.report.statement import counted, gpus, intensities, listed, sentences
-from jupyter_green.sessions.model import Session
+from jupyter_green.sessions.model import Cell, Session, Span
 from jupyter_green.units import uj_to_kwh
 
 SPECIFICATION = "https://github.com/Boavizta/BoAmps/tree/main/model"
@@ -79,7 +79,8 @@ def _header(session: Session) -> Object:
 
 
 def _task(session: Session) -> Object:
-    stages = dict.fromkeys(cell.tags.stage for cell in session.cells if cell.tags.stage)
+    windows: tuple[Cell | Span, ...] = (*session.cells, *session.windows)
+    stages = dict.fromkeys(one.tags.stage for one in windows if one.tags.stage)
     return {
         "taskStage": "+".join(short(stage) for stage in list(stages)[:8]) or NOT_STATED,
         "taskFamily": short(session.project or "") or NOT_STATED,

@@ -22,7 +22,7 @@ from jupyter_green.report.statement import (
     render as statement,
 )
 from jupyter_green.report.words import provenance_words
-from jupyter_green.sessions.model import Session
+from jupyter_green.sessions.model import Cell, Session, Span
 
 TRAINING_TYPES = ("pre-training", "fine-tuning")
 """What the Hub knows; told only where the tags of cells say so."""
@@ -65,7 +65,8 @@ def _source(session: Session) -> str:
 
 
 def _training_types(session: Session) -> Iterable[str]:
-    tags = [(cell.tags.stage, cell.tags.technique) for cell in session.cells]
+    windows: tuple[Cell | Span, ...] = (*session.cells, *session.windows)
+    tags = [(one.tags.stage, one.tags.technique) for one in windows]
     told = {_letters(tag) for pair in tags for tag in pair if tag}
     return [known for known in TRAINING_TYPES if _letters(known) in told]
 

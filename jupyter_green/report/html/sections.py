@@ -43,7 +43,13 @@ from jupyter_green.report.table import (
     Table,
     no_stage,
 )
-from jupyter_green.report.words import energy_words, missing_words, provenance_words, share_words
+from jupyter_green.report.words import (
+    count_words,
+    energy_words,
+    missing_words,
+    provenance_words,
+    share_words,
+)
 from jupyter_green.sessions.model import Energy, Entry, Session
 from jupyter_green.units import (
     format_co2,
@@ -139,10 +145,9 @@ def _carbon_tile(session: Session) -> tuple[str, str]:
 
 
 def _time_words(session: Session) -> str:
-    cells = f"{len(session.cells):,} cell{'s' * (len(session.cells) != 1)}"
     running = f"{len(session.open_cells)} running" if session.open_cells else ""
     reason = session.reason if session.reason != "goodbye" else ""
-    parts = (cells, running, session.state, reason)
+    parts = (count_words(session), running, session.state, reason)
     return " · ".join(text(part) for part in parts if part)
 
 
@@ -179,16 +184,14 @@ def _power(session: Session, pictures: Pictures) -> str:
     every = format_duration(session.duration_s / series.STRETCHES)
     few = len(series.owners(session)) > series.MOST_BANDS
     which = f"the {series.MOST_BANDS} cells that cost most" if few else "cells"
-    caption = (
-        f"Means over {every}. Shaded: {which}, with their part of the ledger in the strip above. "
-        "Gaps: not known."
-    )
+    shaded = f"Shaded: {which}, with their part of the ledger in the strip above. "
+    caption = f"Means over {every}. {'' if session.is_script else shaded}Gaps: not known."
     return section("Power", pictures.figure(vega.power(session), caption))
 
 
 def _ledger(session: Session, pictures: Pictures) -> str:
     entries = {name: e for name, e in session.ledger.entries.items() if e.total_uj}
-    if not entries or not session.has_cells:
+    if not entries or session.is_script:
         return ""
     rows = [
         (
@@ -219,6 +222,7 @@ def _grams(session: Session, window: Energy | Entry) -> str:
 _CELL_COLUMNS = (
     number("", "order"),
     Column("Cell", "name"),
+    Column("Window", "name"),
     number("Energy", "energy"),
     *map(number, ("Share", "Time", "CO₂e")),
     Column("Metric"),
@@ -228,20 +232,34 @@ _CELL_COLUMNS = (
 
 def _cells(session: Session, told: Table, pictures: Pictures) -> str:
     if not told.rows:
-        return section("Cells", "<p>No cell has run.</p>")
+        return section(_title(told), f"<p>{told.nothing}</p>")
     known = any(cell.energy.total_uj for cell in session.cells)
     count = min(len(session.cells), vega_parts.MOST_BARS)
     caption = f"The {count} that cost most; the line is the bound." if count > 1 else ""
     shown = [_contents(row) for row in told.rows]
-    columns = [column for column in _CELL_COLUMNS if any(each.get(column.title) for each in shown)]
+    other = "Window" if told.unit == "Cell" else "Cell"
+    columns = [
+        column
+        for column in _CELL_COLUMNS
+        if column.title != other and any(each.get(column.title) for each in shown)
+    ]
     bodies = "".join(
         _body(group, order, columns) for order, group in enumerate(_grouped(told.rows))
     )
     return section(
-        "Cells" if session.has_cells else "Measured windows",
+        _title(told),
         pictures.figure(vega.cells(session), caption) if known else "",
-        framed("Energy by cell; spans below the cell they ran in", columns, bodies, "cells"),
+        framed(
+            f"Energy by {told.unit.lower()}; spans below the {told.unit.lower()} they ran in",
+            columns,
+            bodies,
+            "cells",
+        ),
     )
+
+
+def _title(told: Table) -> str:
+    return "Cells" if told.unit == "Cell" else "Measured windows"
 
 
 def _grouped(rows: Iterable[Row]) -> list[list[Row]]:
@@ -286,7 +304,12 @@ def _contents(row: Row) -> dict[str, str]:
         "Notes": ", ".join(row.marks),
     }
     name = f'<span class="code">{text(row.label)}</span>{bars if row.kind != "span" else ""}'
-    return {"Cell": name, **{title: text(words) for title, words in figures.items() if words}}
+    # One of the two is a column.
+    return {
+        "Cell": name,
+        "Window": name,
+        **{title: text(words) for title, words in figures.items() if words},
+    }
 
 
 def _sources(session: Session, pictures: Pictures) -> str:
@@ -341,7 +364,9 @@ def _stages(session: Session, pictures: Pictures) -> str:
         "Lifecycle stages",
         pictures.figure(
             vega.stages(session),
-            "As cells and spans are tagged (--stage), or as cells without a tag seem to be.",
+            "As tagged (stage=)."
+            if session.is_script
+            else "As cells and spans are tagged (--stage), or as cells without a tag seem to be.",
         ),
         table("Energy by stage", columns, rows),
     )

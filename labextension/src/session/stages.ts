@@ -64,7 +64,7 @@ export class Stages {
         this.#add(groups, cell, cell.so_far, session.duration_s);
       }
     }
-    if (session.cells.length + session.open_cells.length === 0) {
+    if (isScript(session)) {
       this.#addScript(groups, session);
     }
     const rows = inOrder([...groups.values()]);
@@ -206,6 +206,9 @@ export function folded(stage: string): string {
   );
   return same.split(SPACES).filter(Boolean).join(' ');
 }
+
+const isScript = ({ front_end, cells, open_cells }: Session): boolean =>
+  front_end === 'script' && cells.length + open_cells.length === 0;
 
 const byStart = (a: Span, b: Span): number =>
   a.started_s - b.started_s || b.finished_s - a.finished_s || a.span - b.span;
