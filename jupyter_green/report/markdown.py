@@ -37,7 +37,7 @@ def render(session: Session, *, everything: bool = False) -> str:
         ("## To cite", statement(session)),
         ("## Where it went", _ledger(session)),
         ("## By stage of the lifecycle", _stages(session)),
-        ("## Measured windows" if session.is_script else "## Cells", _cells(table)),
+        (f"## {table.heading}", _cells(table)),
         ("## Metrics beside energy", _metrics(session)),
         ("## Labels compared", _labels(session)),
         ("## Studies", studied.markdown(session)),

@@ -121,8 +121,8 @@ class Table:
     title: str
     facts: tuple[tuple[str, str], ...]
     """The headline: name and text of each fact, the energy first."""
-    unit: str
-    """What the rows are: Cell, or of a plain script Window."""
+    is_script: bool
+    """The rows are measured windows, and not cells."""
     rows: tuple[Row, ...]
     ledger: tuple[Part, ...]
     """The entries that hold energy. Empty where no energy is known."""
@@ -134,16 +134,25 @@ class Table:
     """Plain sentences: what is doubtful or missing and what to do about it."""
 
     @property
+    def unit(self) -> str:
+        """What a row is."""
+        return "Window" if self.is_script else "Cell"
+
+    @property
+    def heading(self) -> str:
+        """What all rows are."""
+        return "Measured windows" if self.is_script else "Cells"
+
+    @property
     def nothing(self) -> str:
         """Where there are no rows."""
-        return "No cell has run yet." if self.unit == "Cell" else "Nothing has been measured yet."
+        return "Nothing has been measured yet." if self.is_script else "No cell has run yet."
 
     @property
     def how_staged(self) -> str:
         """Where stages come from."""
-        if self.unit == "Cell":
-            return "as tagged, or as cells without a tag seem to be"
-        return "as tagged"
+        suggested = "" if self.is_script else ", or as cells without a tag seem to be"
+        return f"as tagged{suggested}"
 
     @classmethod
     def of(
@@ -158,7 +167,7 @@ class Table:
         return cls(
             title=_title(session),
             facts=tuple(_facts(session)),
-            unit="Window" if session.is_script else "Cell",
+            is_script=session.is_script,
             rows=tuple(_Rows(session, everything, most_cells).all()),
             ledger=tuple(_ledger(session)),
             stages=tuple(_stages(session)),

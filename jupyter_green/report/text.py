@@ -69,6 +69,7 @@ class _Column:
 
 _COLUMNS = (
     _Column("number", ""),
+    # The widest title that it may have.
     _Column("label", "Window", right=False),
     _Column("energy", "Energy"),
     _Column("share", "Share"),

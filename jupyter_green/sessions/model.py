@@ -395,8 +395,10 @@ class Session(Struct, frozen=True, kw_only=True):
     @property
     def windows(self) -> tuple[Span, ...]:
         """The outermost spans of a plain script that have ended; empty of anything else."""
+        if not self.is_script:
+            return ()
         ended = {span.span for span in self.spans}
-        return tuple(one for one in self.spans if self.is_script and one.parent not in ended)
+        return tuple(span for span in self.spans if span.parent not in ended)
 
     def _energy_words(self) -> str:
         total = self.total

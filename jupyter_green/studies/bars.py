@@ -22,7 +22,7 @@ class Bar:
 
     Args:
         total: steps of the work; None: not known.
-        since_s: ago the work began.
+        since_s: so many seconds ago the work began.
     """
 
     def __init__(

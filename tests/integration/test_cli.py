@@ -443,7 +443,8 @@ def test_list_and_prune(home: Home, used: Home) -> None:
     (session,) = used.sessions()
     listed = used.green("list")
     assert listed.code == 0, listed.err
-    assert re.search(rf"{session.id} .* closed .* …?[^ ]*/work/train.ipynb\n", listed.out)
+    notebook = f"{used.work.name}/train.ipynb"
+    assert re.search(rf"{session.id} .* closed .* …?[^ ]*/{notebook}\n", listed.out)
 
     assert "No session is recorded" in home.green("list").out
     source = library.journal_path(used.sessions_dir, session.id)

@@ -219,47 +219,38 @@ def _grams(session: Session, window: Energy | Entry) -> str:
     return "" if grams is None else format_co2(grams)
 
 
-_CELL_COLUMNS = (
-    number("", "order"),
-    Column("Cell", "name"),
-    Column("Window", "name"),
-    number("Energy", "energy"),
-    *map(number, ("Share", "Time", "CO₂e")),
-    Column("Metric"),
-    Column("Notes"),
-)
+def _cell_columns(unit: str) -> tuple[Column, ...]:
+    return (
+        number("", "order"),
+        Column(unit, "name"),
+        number("Energy", "energy"),
+        *map(number, ("Share", "Time", "CO₂e")),
+        Column("Metric"),
+        Column("Notes"),
+    )
 
 
 def _cells(session: Session, told: Table, pictures: Pictures) -> str:
     if not told.rows:
-        return section(_title(told), f"<p>{told.nothing}</p>")
+        return section(told.heading, f"<p>{told.nothing}</p>")
     known = any(cell.energy.total_uj for cell in session.cells)
     count = min(len(session.cells), vega_parts.MOST_BARS)
     caption = f"The {count} that cost most; the line is the bound." if count > 1 else ""
     shown = [_contents(row) for row in told.rows]
-    other = "Window" if told.unit == "Cell" else "Cell"
+    unit = told.unit.lower()
     columns = [
         column
-        for column in _CELL_COLUMNS
-        if column.title != other and any(each.get(column.title) for each in shown)
+        for column in _cell_columns(told.unit)
+        if any(each.get(column.title) for each in shown)
     ]
     bodies = "".join(
         _body(group, order, columns) for order, group in enumerate(_grouped(told.rows))
     )
     return section(
-        _title(told),
+        told.heading,
         pictures.figure(vega.cells(session), caption) if known else "",
-        framed(
-            f"Energy by {told.unit.lower()}; spans below the {told.unit.lower()} they ran in",
-            columns,
-            bodies,
-            "cells",
-        ),
+        framed(f"Energy by {unit}; spans below the {unit} they ran in", columns, bodies, "cells"),
     )
-
-
-def _title(told: Table) -> str:
-    return "Cells" if told.unit == "Cell" else "Measured windows"
 
 
 def _grouped(rows: Iterable[Row]) -> list[list[Row]]:
@@ -304,7 +295,7 @@ def _contents(row: Row) -> dict[str, str]:
         "Notes": ", ".join(row.marks),
     }
     name = f'<span class="code">{text(row.label)}</span>{bars if row.kind != "span" else ""}'
-    # One of the two is a column.
+    # What a row is called is known to the columns alone: they have one of the two.
     return {
         "Cell": name,
         "Window": name,
